@@ -1,0 +1,51 @@
+"""littoral: image classification by fusing shallow and deep features, for little data and little compute.
+
+Names are loaded when they are first used, so that `import littoral` and `littoral --help` do not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from littoral.errors import ImageError, InputError, LittoralError, ModelFileError, ShapeError, TrainingError
+from littoral.version import __version__
+
+if TYPE_CHECKING:
+    from littoral.estimator import FusionClassifier, load
+    from littoral.images.builtin import load_mnist
+    from littoral.images.store import ImageStore
+    from littoral.studies.compare import compare
+
+__all__ = [
+    "FusionClassifier",
+    "ImageError",
+    "ImageStore",
+    "InputError",
+    "LittoralError",
+    "ModelFileError",
+    "ShapeError",
+    "TrainingError",
+    "__version__",
+    "compare",
+    "load",
+    "load_mnist",
+]
+
+_LAZY = {
+    "FusionClassifier": "littoral.estimator",
+    "ImageStore": "littoral.images.store",
+    "load": "littoral.estimator",
+    "load_mnist": "littoral.images.builtin",
+    "compare": "littoral.studies.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'littoral' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

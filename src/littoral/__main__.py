@@ -1,0 +1,5 @@
+"""`python -m littoral` is `littoral`."""
+
+from littoral.cli.main import main
+
+main()

@@ -1,0 +1,113 @@
+"""`littoral compare`: the arms of a preset on the same images and seeds, as a table and as results.json."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from littoral.cli import options
+from littoral.cli.output import interval, percent, print_json, print_table
+from littoral.cli.settings import set_threads
+
+if TYPE_CHECKING:
+    from littoral.studies.compare import Comparison
+
+
+def compare(
+    data: options.Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for results.json; made when its parent exists.", show_default="no file"),
+    ] = None,
+    preset: options.Preset = options.DEFAULT_PRESET,
+    arms: Annotated[
+        str | None, typer.Option(help="Arms by name, separated by commas.", show_default="all of the preset's")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 5,
+    seed: options.Seed = 0,
+    labels_per_class: options.LabelsPerClass = None,
+    epochs: options.Epochs = None,
+    steps: options.Steps = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train every arm with every seed on the same images and show the test accuracies side by side.
+
+    Example: littoral compare mnist --epochs 1 --seeds 1
+    """
+    import shlex
+    import sys
+
+    from littoral.cli.progress import follow
+    from littoral.files import make_folder, write_atomically
+    from littoral.images.builtin import load_named
+    from littoral.studies import compare as study
+    from littoral.training.loop import Observer
+
+    set_threads(threads)
+    store = load_named(data)
+    command = shlex.join(["littoral", *sys.argv[1:]])
+
+    def document(result: Comparison) -> dict[str, Any]:
+        return {"command": command} | result.to_json()
+
+    def keep(result: Comparison) -> None:
+        import json as encoder
+
+        if out is not None:
+            write_atomically(out / "results.json", encoder.dumps(document(result), indent=2).encode())
+
+    if out is not None:
+        make_folder(out)
+    with contextlib.ExitStack() as stack:
+
+        def observer(arm: str, number: int) -> Observer:
+            stack.close()  # the bar of the run before
+            return stack.enter_context(follow(f"{preset} {arm} seed {number}", quiet))
+
+        result = study.compare(
+            store,
+            preset=preset,
+            arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
+            seeds=seeds,
+            first_seed=seed,
+            epochs=epochs,
+            steps=steps,
+            labels_per_class=labels_per_class,
+            device=device,
+            observer=observer,
+            on_run=keep,
+        )
+    if json:
+        print_json(document(result))
+        return
+    print_table(
+        ["arm", "test accuracy %", "95 % interval", "parameters", "MACs an image", "training s"],
+        [
+            [
+                arm.name,
+                percent(arm.mean),
+                interval(arm.ci95),
+                f"{arm.params:,}",
+                f"{arm.macs:,}",
+                f"{sum(run.seconds for run in arm.runs) / len(arm.runs):.1f}",
+            ]
+            for arm in result.arms
+        ],
+    )
+    over = (
+        "over test images, for this one seed: other seeds differ by more than it shows"
+        if seeds == 1
+        else f"of the mean over {seeds} seeds, on these test images"
+    )
+    print(
+        f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}; "
+        f"intervals are {over}."
+    )
+    if out is not None:
+        print(f"results: {out / 'results.json'}")

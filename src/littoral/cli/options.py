@@ -1,0 +1,27 @@
+"""Arguments and options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_PRESET = "article"
+"""The same as `littoral.training.presets.DEFAULT`, which cannot be asked here without waiting for torch."""
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A built-in data set: mnist.", show_default=False)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.safetensors).", show_default=False)]
+Preset = Annotated[str, typer.Option(help="A named model and recipe; `littoral presets` lists them.")]
+Seed = Annotated[int, typer.Option(help="Seed of first weights, order of images and label budget.")]
+LabelsPerClass = Annotated[
+    int | None, typer.Option(help="Train on this many images of each class only.", show_default="all")
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="the preset's")]
+Steps = Annotated[
+    int | None, typer.Option(help="Batches to train on, in place of --epochs.", show_default="the preset's")
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or a GPU's name such as cuda:0.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads to compute with.", show_default="all cores")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]

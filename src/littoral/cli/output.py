@@ -1,0 +1,43 @@
+"""How results look: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def say(line: str) -> None:
+    """One line for the person, on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(document: Any) -> None:
+    """Exactly one JSON document on standard output."""
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """A table on standard output: the first column to the left, the others to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or pipe has no width of its own
+    console.print(table)
+
+
+def percent(share: float) -> str:
+    """0.9923 -> 99.23"""
+    return f"{100 * share:.2f}"
+
+
+def interval(ends: tuple[float, float] | list[float]) -> str:
+    """(0.9904, 0.9938) -> 99.04 to 99.38"""
+    return f"{percent(ends[0])} to {percent(ends[1])}"

@@ -1,0 +1,77 @@
+"""`littoral predict`: labels for image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from littoral.cli import options
+from littoral.cli.output import print_json, say
+from littoral.cli.settings import set_threads
+
+
+def predict(
+    model: options.Model,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Image files, and folders of them.", show_default=False)
+    ],
+    top: Annotated[int, typer.Option(help="How many labels an image, the most probable first.")] = 1,
+    format: Annotated[str, typer.Option(help="csv, jsonl or parquet.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="Write the rows there.", show_default="standard output")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 2 when an image cannot be read (the others are predicted).")
+    ] = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> int:
+    """One row an image: path, label, confidence. An image that cannot be read gets a row with its error.
+
+    Images are brought to the size that the model was trained with; the whole picture is kept.
+
+    Example: littoral predict digits.safetensors photo.png more/ --top 3
+    """
+    from littoral.cli.rows import FORMATS, write_rows
+    from littoral.errors import InputError
+    from littoral.files import require_writable
+    from littoral.images.sources import image_files
+    from littoral.model_file import load_model
+    from littoral.predict_files import predict_files
+    from littoral.training.run import choose_device
+
+    if format not in FORMATS:
+        raise InputError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
+    if format == "parquet" and (out is None or json):
+        raise InputError("rows as parquet need --out FILE and no --json: parquet is no text to print")
+    place = choose_device(device)
+    set_threads(threads)
+    trained = load_model(model)
+    if not 1 <= top <= len(trained.class_names):
+        raise InputError(f"--top must be 1 to {len(trained.class_names)}, the model's number of classes, got {top}")
+    if out is not None:
+        require_writable(out)
+    files = image_files(paths)
+    trained.model.to(place)
+
+    columns = ["path", *[f"{kind}{rank}" for rank in _ranks(top) for kind in ("label", "confidence")], "error"]
+    failed = 0
+    rows: list[dict[str, Any]] = []
+    for prediction in predict_files(trained, files, top):
+        failed += prediction.error is not None
+        best = zip(prediction.labels, prediction.confidences, strict=True)
+        values: list[str | float | None] = [value for pair in best for value in pair] or [None] * (2 * top)
+        rows.append(dict(zip(columns, [str(prediction.path), *values, prediction.error], strict=True)))
+    if json:
+        print_json({"model": str(model), "count": len(rows), "failed": failed, "predictions": rows})
+    if out is not None or not json:
+        write_rows(rows, format, columns, out)
+    if failed:
+        say(f"{failed} of {len(rows)} images could not be read; their rows say why")
+    return 2 if failed and strict else 0
+
+
+def _ranks(top: int) -> list[str]:
+    """Endings of the column names of the first, second, … label: "", "_2", "_3"."""
+    return ["", *[f"_{rank}" for rank in range(2, top + 1)]]

@@ -1,0 +1,117 @@
+"""FusionClassifier: presets as a scikit-learn classifier on image arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from littoral.errors import InputError, ShapeError
+from littoral.images.store import ImageStore, as_images, index_labels
+from littoral.model_file import load_model, save_model
+from littoral.nn.inference import predict_probabilities
+from littoral.training.loop import Silent
+from littoral.training.presets import DEFAULT, get_preset
+from littoral.training.run import TrainedModel, choose_device, fit_arm
+
+
+class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Image classifier that trains one arm of a preset.
+
+    Parameters: `preset` and `arm` (see `littoral presets`; `fused` trains both branches), `epochs` or `steps` (the
+    preset's own length when both are None), `device` (`auto`, `cpu`, or a GPU's name), `random_state` (None, an int or
+    a numpy RandomState; the same int gives the same weights on the same machine and threads).
+
+    After `fit`: `classes_` (the labels, sorted) and `model_` (the TrainedModel that a model file holds).
+    """
+
+    def __init__(
+        self,
+        preset: str = DEFAULT,
+        arm: str = "fused",
+        epochs: int | None = None,
+        steps: int | None = None,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.preset = preset
+        self.arm = arm
+        self.epochs = epochs
+        self.steps = steps
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on images X, uint8 (n, height, width) or (n, height, width, 1 or 3), and labels y (n) of any one type.
+
+        Raises InputError for images or labels that cannot be used, and for unknown presets and arms.
+        """
+        images = as_images(X)
+        classes, labels = index_labels(y)
+        store = ImageStore(images, labels, tuple(str(label) for label in classes))
+        preset = get_preset(self.preset)
+        self.model_: TrainedModel = fit_arm(
+            preset,
+            self.arm,
+            preset.recipe.lasting(self.epochs, self.steps),
+            store,
+            _seed(self.random_state),
+            choose_device(self.device),
+            Silent(),
+        )
+        self.classes_ = classes
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probability of each class, (n, classes), in the order of `classes_`; X as for `fit`, of the same image size.
+
+        Raises ShapeError for images of another size or number of channels.
+        """
+        check_is_fitted(self)
+        images = as_images(X)
+        expected = (self.model_.image.height, self.model_.image.width, self.model_.image.channels)
+        if images.shape[1:] != expected:
+            raise ShapeError(
+                f"this model takes images (height, width, channels) of {expected}, got {images.shape[1:]}; "
+                "resize them to that"
+            )
+        return predict_probabilities(self.model_.model, images, self.model_.image)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable label of each image, (n), of the type that `fit` was given."""
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        return labels
+
+    def save(self, path: str | Path) -> None:
+        """Write the trained model to one `.safetensors` model file."""
+        check_is_fitted(self)
+        save_model(self.model_, Path(path))
+
+
+def _seed(random_state: Any) -> int:
+    """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def load(path: str | Path) -> FusionClassifier:
+    """A model file as a fitted FusionClassifier. Its labels are the class names that the file holds, as text.
+
+    Raises ModelFileError for a file that is no whole, unchanged model file.
+    """
+    trained = load_model(Path(path))
+    record = trained.record
+    if not {"preset", "arm"} <= record.keys():
+        raise InputError(f"{path} does not say which preset and arm it was made with")
+    classifier = FusionClassifier(
+        preset=record["preset"], arm=record["arm"], epochs=trained.recipe.epochs, steps=trained.recipe.steps
+    )
+    classifier.model_ = trained
+    classifier.classes_ = np.array(trained.class_names)
+    return classifier

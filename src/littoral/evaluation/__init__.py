@@ -1,0 +1,1 @@
+"""Predictions -> figures. NumPy in, NumPy out; needs no torch."""

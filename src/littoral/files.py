@@ -1,0 +1,52 @@
+"""Writing a file whole or not at all: a crash, a kill or a full disk leaves the old file as it was."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from littoral.errors import InputError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` through a temporary file in the same folder, flushed to disk before it takes the name.
+
+    Raises InputError when the folder does not exist or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            with open(temporary, "wb") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose a place that can be written") from error
+
+
+def require_writable(path: Path) -> None:
+    """Raise InputError unless a file could be written at `path` now: asked before hours are spent on its content."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; name a file")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose a place that can be written") from error
+
+
+def make_folder(path: Path) -> None:
+    """Create the output folder `path` when its parent exists; raise InputError when it cannot be made or written."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"cannot write into {path}: it is a file; name a folder")
+    if not path.is_dir():
+        require_writable(path)
+        path.mkdir()
+    require_writable(path / "results.json")

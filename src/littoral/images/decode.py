@@ -1,0 +1,93 @@
+"""Bytes of an image file -> the uint8 image that a model takes. The project's only decoding and only resize.
+
+JPEG, PNG, BMP, GIF (first frame), TIFF and WebP, through Pillow. The EXIF orientation is applied, transparency is
+laid over white, 16-bit pixels are scaled (not clipped) to 8 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from littoral.errors import ImageError
+from littoral.specs import ImageSpec
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused before they are unpacked: a small file can claim to hold gigabytes of pixels."""
+
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+
+
+def decode_file(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
+    """The image file at `path` as (height, width, channels) uint8 in the form of `spec`; raises ImageError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+    return decode_bytes(content, spec)
+
+
+def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
+    """An encoded image as (height, width, channels) uint8 in the form of `spec`.
+
+    Raises ImageError, in one phrase, for bytes that are no image, are cut short, or hold over MAX_PIXELS pixels.
+    """
+    if not content:
+        raise ImageError("is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what is decided here: size limit, odd metadata
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return fit_to_spec(_to_mode(upright, "L" if spec.channels == 1 else "RGB"), spec)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"has more pixels than the limit of {MAX_PIXELS:,}") from error
+    except Exception as error:  # Pillow's parsers raise many kinds (OSError, SyntaxError, struct.error, …) on bad bytes
+        raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Any Pillow mode -> L or RGB, 8 bits."""
+    if image.mode.startswith("I") or image.mode == "F":
+        pixels = np.asarray(image)
+        if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
+            raise ImageError("has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits")
+        image = Image.fromarray(np.round(pixels / 257.0).astype(np.uint8))  # 65535 / 255 = 257
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert(mode)
+
+
+def fit_to_spec(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
+    """Bring an L or RGB image to the spec's size: scaled to fit, antialiased, the rest filled with its border's mean.
+
+    An image that has the size already is returned pixel for pixel.
+    """
+    if image.size != (spec.width, spec.height):
+        scale = min(spec.width / image.width, spec.height / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, spec.channels)
+    canvas = np.empty((spec.height, spec.width, spec.channels), np.uint8)
+    canvas[:] = np.round(_border(pixels).mean(0))
+    top, left = (spec.height - image.height) // 2, (spec.width - image.width) // 2
+    canvas[top : top + image.height, left : left + image.width] = pixels
+    return canvas
+
+
+def _border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The outermost pixels, (n, channels)."""
+    inner = np.zeros(pixels.shape[:2], bool)
+    inner[1:-1, 1:-1] = True
+    return pixels[~inner]

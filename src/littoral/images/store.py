@@ -1,0 +1,90 @@
+"""Decoded images in memory, as one uint8 array beside their labels. Leaves reading files to the other modules here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from littoral.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Images (n × height × width × channels, uint8), the class index of each (n, int64), and the classes' names.
+
+    `split` names the part each image was given ("train" or "test") where the data came already split, else None.
+    `source` is what a record calls the data, such as "mnist".
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    split: NDArray[np.str_] | None = None
+    source: str = "arrays"
+
+    def __post_init__(self) -> None:
+        images = self.images
+        if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+            raise InputError(
+                "images must be uint8 of shape (n, height, width, 1 or 3), "
+                f"got {images.dtype} of shape {images.shape}; scale to 0..255 and add the channel axis"
+            )
+        if len(self.labels) != len(images) or (self.split is not None and len(self.split) != len(images)):
+            raise InputError(f"each of the {len(images)} images needs one label, got {len(self.labels)} labels")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise InputError(f"labels must index the {len(self.class_names)} class names")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, index: NDArray[np.int64]) -> ImageStore:
+        """The images at `index`, in that order."""
+        split = None if self.split is None else self.split[index]
+        return replace(self, images=self.images[index], labels=self.labels[index], split=split)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, pixels, labels and class names: two stores with one fingerprint train the same model."""
+        digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+def as_images(values: Any) -> NDArray[np.uint8]:
+    """Image arrays as users hold them -> (n, height, width, channels) uint8; (n, height, width) is taken as grey.
+
+    Raises InputError for another dtype or rank: a float's range cannot be told from its dtype, so it is not guessed.
+    """
+    images = np.asarray(values)
+    if images.dtype != np.uint8:
+        raise InputError(f"images must be uint8 (0 to 255), got {images.dtype}; scale them and use .astype('uint8')")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise InputError(
+            "images must have shape (n, height, width) or (n, height, width, 1 or 3) with no axis empty, "
+            f"got {np.asarray(values).shape}"
+        )
+    return images
+
+
+def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Labels of any sortable type -> (sorted distinct classes, index of each label among them).
+
+    Raises InputError for fewer than two classes, several labels an image, or labels of mixed type.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1:
+        raise InputError(f"labels must be one a row, shape (n,), got shape {values.shape}; multi-label is not offered")
+    try:
+        classes, index = np.unique(values, return_inverse=True)
+    except TypeError as error:
+        raise InputError("labels must all be of one type that sorts, such as all str or all int") from error
+    if len(classes) < 2:
+        raise InputError(f"a classifier needs at least two classes, got {len(classes)}")
+    return classes, index.astype(np.int64)

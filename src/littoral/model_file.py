@@ -1,0 +1,133 @@
+"""The model file: one `.safetensors` with the weights and, in its metadata, all that is needed to use them.
+
+Metadata: `format`, `format_version`, `content` (JSON: architecture, image form, class names, recipe, record) and
+`sha256` over content and tensors. Reading a file executes nothing; what does not fit is refused in one sentence.
+docs/model-file.md describes the format for other programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from littoral.errors import InputError, ModelFileError
+from littoral.files import write_atomically
+from littoral.nn.model import FusionNetConfig, weightless_model
+from littoral.specs import ImageSpec
+from littoral.training.recipe import Recipe
+from littoral.training.run import TrainedModel
+
+FORMAT = "littoral-model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Content:
+    architecture: FusionNetConfig
+    image: ImageSpec
+    class_names: tuple[str, ...]
+    recipe: Recipe
+    record: dict[str, Any]
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+
+def save_model(trained: TrainedModel, path: Path) -> None:
+    """Write a model file, whole or not at all; raises InputError when the place cannot be written."""
+    content = _Content(trained.model.config, trained.image, trained.class_names, trained.recipe, trained.record)
+    text = json.dumps(asdict(content), ensure_ascii=False)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "content": text,
+        "sha256": _digest(text, tensors),
+    }
+    write_atomically(path, to_safetensors(tensors, metadata))
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Read a model file, ready to predict on the CPU.
+
+    Raises ModelFileError for a file that is missing, cut short, not ours, changed, of a newer format, or whose tensors
+    do not fit its architecture.
+    """
+    metadata, tensors = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is not a littoral model file; make one with `littoral fit`")
+    version = metadata.get("format_version", "")
+    if version != str(FORMAT_VERSION):
+        raise ModelFileError(
+            f"{path} has model file format {version or 'unknown'}, this littoral reads {FORMAT_VERSION}; "
+            "install a newer littoral"
+        )
+    text = metadata.get("content", "")
+    if metadata.get("sha256") != _digest(text, tensors):
+        raise ModelFileError(f"{path} was changed after it was written: its SHA-256 does not match; get it anew")
+    try:
+        content = TypeAdapter(_Content).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ModelFileError(f"{path} has unusable metadata at {place}: {first['msg']}") from error
+    except InputError as error:
+        raise ModelFileError(f"{path} has unusable metadata: {error}") from error
+    return _assemble(path, content, tensors)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise ModelFileError(f"no model file {path}; make one with `littoral fit`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path} is not a whole safetensors file (cut short, damaged, or something else); get it anew"
+        ) from error
+
+
+def _assemble(path: Path, content: _Content, tensors: dict[str, Tensor]) -> TrainedModel:
+    architecture = content.architecture
+    if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
+        raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
+    try:
+        model = weightless_model(architecture)
+    except InputError as error:
+        raise ModelFileError(f"{path} describes a network that cannot be built: {error}") from error
+    expected = _shapes(model.state_dict())
+    if expected != _shapes(tensors):
+        name = sorted(set(expected.items()) ^ set(_shapes(tensors).items()))[0][0]
+        raise ModelFileError(
+            f"{path} holds tensors that do not fit its architecture: {name} is "
+            f"{_shapes(tensors).get(name, 'missing')}, expected {expected.get(name, 'none')}"
+        )
+    model.load_state_dict(tensors, assign=True)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainedModel(model.eval(), content.image, content.class_names, content.recipe, content.record)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    return {
+        name: f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}" for name, tensor in tensors.items()
+    }
+
+
+def _digest(content: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the content's text, then each tensor's name, type, shape and bytes, in the order of their names."""
+    digest = hashlib.sha256(content.encode())
+    shapes = _shapes(tensors)
+    for name in sorted(tensors):
+        digest.update(f"\n{name} {shapes[name]}\n".encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Tensors -> logits. Knows nothing of files, training or data sets."""

@@ -1,0 +1,111 @@
+"""The plain convolutional branch: 3×3 convolutions with ReLU, some with a 2×2 max-pool, then maybe a dense layer.
+
+Both branches of the published network are this one, one shallower than the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from littoral.errors import InputError, ShapeError
+from littoral.nn.branch import Branch
+from littoral.nn.layers import flatten, glorot_conv, glorot_linear
+from littoral.specs import FeatureSpec, ImageShape
+
+
+@dataclass(frozen=True)
+class ConvConfig:
+    """`widths`: output channels of each convolution. `pool_after`: which of them, counted from 1, end in a max-pool.
+
+    `dense`: width of the dense layer with ReLU that ends the branch, or None to end with a map.
+    """
+
+    widths: tuple[int, ...]
+    pool_after: tuple[int, ...]
+    dense: int | None = None
+    type: Literal["conv"] = "conv"
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1 or (self.dense is not None and self.dense < 1):
+            raise InputError(f"a conv branch needs positive widths, got widths={self.widths}, dense={self.dense}")
+        if sorted(set(self.pool_after)) != list(self.pool_after) or not set(self.pool_after) <= set(
+            range(1, len(self.widths) + 1)
+        ):
+            raise InputError(
+                f"pool_after must be rising numbers of convolutions, 1 to {len(self.widths)}, got {self.pool_after}"
+            )
+
+    def build(self, image_shape: ImageShape) -> ConvBranch:
+        """A branch with fresh weights for images of this shape."""
+        return ConvBranch(self, image_shape)
+
+
+class ConvBranch(Branch):
+    """Taps `conv1`, `conv2`, … (after ReLU and pool) and, with a dense layer, `dense`."""
+
+    def __init__(self, config: ConvConfig, image_shape: ImageShape) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape = image_shape
+        inputs = (image_shape[0], *config.widths[:-1])
+        self.convs = nn.ModuleList(
+            glorot_conv(before, after) for before, after in zip(inputs, config.widths, strict=True)
+        )
+        last_map = self._maps(image_shape)[-1]
+        self.dense = None if config.dense is None else glorot_linear(last_map.size, config.dense)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
+        """Every tap by name; raises ShapeError when a dense layer was sized for images of another shape."""
+        self._check(tuple(x.shape[1:]))
+        taps: dict[str, Tensor] = {}
+        for number, conv in enumerate(self.convs, start=1):
+            x = conv(x)
+            if number in self.config.pool_after:
+                x = F.max_pool2d(x, 2)  # before the ReLU: both orders give the same values, this one a quarter the work
+            x = F.relu(x)
+            taps[f"conv{number}"] = x
+        if self.dense is not None:
+            taps["dense"] = F.relu(self.dense(flatten(x)))
+        return taps
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        """One spec a tap, in the order of `forward`; raises ShapeError for a shape the branch cannot take."""
+        self._check(image_shape)
+        maps = self._maps(image_shape)
+        if self.config.dense is None:
+            return maps
+        macs = maps[-1].macs + maps[-1].size * self.config.dense
+        return [*maps, FeatureSpec("dense", self.config.dense, None, None, macs)]
+
+    def _maps(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        channels, height, width = image_shape
+        macs = 0
+        specs = []
+        for number, out in enumerate(self.config.widths, start=1):
+            macs += 9 * channels * out * height * width
+            channels = out
+            if number in self.config.pool_after:
+                height, width = height // 2, width // 2
+            if not height or not width:
+                smallest = 2 ** len(self.config.pool_after)
+                raise ShapeError(
+                    f"a branch with {len(self.config.pool_after)} max-pools needs images of at least "
+                    f"{smallest}×{smallest} pixels, got {image_shape[1]}×{image_shape[2]}"
+                )
+            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
+        return specs
+
+    def _check(self, image_shape: tuple[int, ...]) -> None:
+        fits = image_shape == self.image_shape if self.config.dense else image_shape[0] == self.image_shape[0]
+        if not fits:
+            raise ShapeError(
+                f"this conv branch was built for images (channels, height, width) of {self.image_shape}, "
+                f"got {image_shape}; bring the images to that shape"
+            )

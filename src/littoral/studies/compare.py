@@ -1,0 +1,156 @@
+"""compare: the arms of a preset, trained on the same images with the same seeds, side by side."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from littoral.errors import InputError
+from littoral.evaluation.intervals import mean_over_seeds
+from littoral.evaluation.metrics import evaluate
+from littoral.images.splits import label_budget, train_test
+from littoral.images.store import ImageStore
+from littoral.nn.cost import config_cost
+from littoral.nn.inference import predict_probabilities
+from littoral.training.loop import Observer, Silent
+from littoral.training.presets import DEFAULT, get_arm, get_preset
+from littoral.training.run import choose_device, fit_arm
+from littoral.version import __version__
+
+SCHEMA = 1
+"""Version of the JSON that `Comparison.to_json` gives."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: test accuracy (0 to 1) with its Wilson interval over `n` test images, and seconds of training."""
+
+    seed: int
+    accuracy: float
+    n: int
+    ci95: tuple[float, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One contestant, its cost and its runs. `macs`: multiply-accumulates of one forward pass on one image."""
+
+    name: str
+    params: int
+    macs: int
+    runs: tuple[Run, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean test accuracy over the runs."""
+        return float(np.mean([run.accuracy for run in self.runs]))
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Over seeds when there are two or more runs (Student's t, cut at 0 and 1); with one, over images (Wilson)."""
+        if len(self.runs) == 1:
+            return self.runs[0].ci95
+        low, high = mean_over_seeds([run.accuracy for run in self.runs])
+        return (max(low, 0.0), min(high, 1.0))
+
+    @property
+    def ci95_over(self) -> Literal["seeds", "images"]:
+        """What the interval speaks of."""
+        return "images" if len(self.runs) == 1 else "seeds"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arms that have at least one run, and what they were given. `complete` once every arm has every seed."""
+
+    arms: tuple[Arm, ...]
+    complete: bool
+    settings: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `results.json` holds them; docs/results-json.md lists the fields."""
+        arms = [
+            asdict(arm) | {"mean": arm.mean, "ci95": list(arm.ci95), "ci95_over": arm.ci95_over} for arm in self.arms
+        ]
+        return {"schema": SCHEMA, "complete": self.complete, **self.settings, "arms": arms, "pairs": []}
+
+
+def compare(
+    data: ImageStore,
+    preset: str = DEFAULT,
+    arms: Sequence[str] | None = None,
+    seeds: int = 5,
+    first_seed: int = 0,
+    epochs: int | None = None,
+    steps: int | None = None,
+    labels_per_class: int | None = None,
+    device: str = "auto",
+    observer: Callable[[str, int], Observer] | None = None,
+    on_run: Callable[[Comparison], None] | None = None,
+) -> Comparison:
+    """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
+
+    With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
+    given) and the same order of images. `observer` gives one for (arm, seed); `on_run` is told the result so far.
+
+    Raises InputError for unknown names and for numbers that cannot be.
+    """
+    if seeds < 1:
+        raise InputError(f"seeds must be at least 1, got {seeds}")
+    chosen = get_preset(preset)
+    place = choose_device(device)
+    recipe = chosen.recipe.lasting(epochs, steps)
+    height, width, channels = data.images.shape[1:]
+    shape, classes = (channels, height, width), len(data.class_names)
+    names = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"arms must be one or more different names, got {list(names)}")
+    costs = {name: config_cost(get_arm(chosen, name, shape, classes)) for name in names}
+    runs: dict[str, list[Run]] = {name: [] for name in names}
+    settings: dict[str, Any] = {
+        "littoral": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(place),
+        "data": data.source,
+        "data_sha256": data.fingerprint(),
+        "preset": chosen.name,
+        "recipe": asdict(recipe),
+        "seeds": list(range(first_seed, first_seed + seeds)),
+        "labels_per_class": labels_per_class,
+    }
+
+    def result() -> Comparison:
+        found = tuple(Arm(name, costs[name].params, costs[name].macs, tuple(runs[name])) for name in names)
+        return Comparison(
+            arms=tuple(arm for arm in found if arm.runs),
+            complete=all(len(arm.runs) == seeds for arm in found),
+            settings=settings,
+        )
+
+    for seed in settings["seeds"]:
+        train_part, test_part = train_test(data, seed)
+        if labels_per_class is not None:
+            train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+        settings |= {"train_images": len(train_part), "test_images": len(test_part)}
+        for name in names:
+            follow = Silent() if observer is None else observer(name, seed)
+            trained = fit_arm(chosen, name, recipe, train_part, seed, place, follow)
+            probabilities = predict_probabilities(trained.model, test_part.images, trained.image)
+            figures = evaluate(probabilities, test_part.labels, data.class_names)
+            seconds = trained.record["train_seconds"]
+            runs[name].append(Run(seed, figures.accuracy, figures.n, figures.ci95, seconds))
+            if on_run is not None:
+                on_run(result())
+    return result()

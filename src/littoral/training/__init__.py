@@ -1,0 +1,1 @@
+"""Model and images -> trained model."""

@@ -1,0 +1,74 @@
+"""The state of a run after an epoch, in one safetensors file, so that a run that was cut off can go on.
+
+It holds weights, the optimiser's memory, the history, and the identity of the run: a checkpoint of another run is
+refused. Random state needs no place here, since each epoch draws from (seed, epoch). Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from littoral.errors import InputError
+from littoral.files import write_atomically
+from littoral.training.optim import KerasAdam
+
+if TYPE_CHECKING:
+    from littoral.training.loop import EpochRecord
+
+FORMAT = "littoral-checkpoint-1"
+
+
+def save_checkpoint(
+    path: Path, identity: dict[str, object], model: nn.Module, optimiser: KerasAdam, history: Sequence[EpochRecord]
+) -> None:
+    """Write the state over the last one, whole or not at all."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"optimiser.{name}": value for name, value in optimiser.tensors().items()}
+    state = {"identity": identity, "history": [asdict(record) for record in history]}
+    metadata = {"format": FORMAT, "state": json.dumps(state)}
+    write_atomically(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
+
+
+def load_checkpoint(
+    path: Path,
+    identity: dict[str, object],
+    model: nn.Module,
+    optimiser: KerasAdam,
+    record_type: type[EpochRecord],
+) -> list[EpochRecord]:
+    """Bring model and optimiser to the stored state; return the history up to there.
+
+    Raises InputError when the file is no checkpoint of ours, or belongs to a run with another identity; it names what
+    differs.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a whole checkpoint; delete it and start again without --resume") from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path} is not a littoral checkpoint; delete it and start again without --resume")
+    state: dict[str, Any] = json.loads(metadata["state"])
+    expected = json.loads(json.dumps(identity))
+    differing = sorted(key for key in expected | state["identity"] if expected.get(key) != state["identity"].get(key))
+    if differing:
+        raise InputError(
+            f"the checkpoint {path} belongs to a run with another {', '.join(differing)}; "
+            "give the options of that run, or start again without --resume"
+        )
+    model.load_state_dict(_under("model.", tensors))
+    optimiser.load_tensors(_under("optimiser.", tensors))
+    return [record_type(**record) for record in state["history"]]
+
+
+def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,38 @@
+"""What all tests share. Shapes and types of the code under test are checked as it runs (jaxtyping and beartype)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+hook = install_import_hook(["littoral.nn", "littoral.training"], "beartype.beartype")
+
+from littoral.images.builtin import load_mnist
+from littoral.images.store import ImageStore
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+
+
+@pytest.fixture(scope="session")
+def mnist() -> ImageStore:
+    return load_mnist()
+
+
+@pytest.fixture(scope="session")
+def small(mnist: ImageStore) -> ImageStore:
+    """640 training and 200 test images of MNIST, with their split: enough to learn something in a second."""
+    import numpy as np
+
+    return mnist.subset(np.concatenate([np.arange(640), np.arange(60_000, 60_200)]))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was skipped fails the run, unless its id is listed with the reason in allowed_skips.txt."""
+    allowed = {line.split(" ")[0] for line in ALLOWED_SKIPS.read_text().splitlines() if not line.startswith("#")}
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = {report.nodeid for report in reporter.stats.get("skipped", [])} - allowed
+    if skipped:
+        reporter.write_line(f"skipped and not in {ALLOWED_SKIPS.name}: {', '.join(sorted(skipped))}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
