@@ -54,7 +54,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "framework": f"torch {torch.__version__}",
         "littoral": littoral.__version__,
     }
 

@@ -16,7 +16,8 @@ from littoral.errors import InputError, TrainingError
 from littoral.images.splits import train_test
 from littoral.images.store import ImageStore
 from littoral.studies.compare import compare
-from littoral.training.loop import EpochRecord, Plan, Silent
+from littoral.training.history import EpochRecord
+from littoral.training.loop import Plan, Silent
 from littoral.training.presets import PRESETS, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, choose_device, fit_arm
@@ -191,9 +192,10 @@ def test_unknown_names_are_refused_with_the_known_ones(parts: tuple[ImageStore, 
         get_preset("artcle")
     with pytest.raises(InputError, match="unknown arm 'wide' of preset article: expected one of fused, shallow, deep"):
         fit_arm(get_preset("article"), "wide", Recipe(steps=1), parts[0], 0, CPU, Silent())
-    with pytest.raises(InputError, match="no device 'tpu9'"):
-        choose_device("tpu9")
-    with pytest.raises(InputError, match="a seed is a whole number from 0 up, got -1"):
+    for name in ("tpu9", "meta"):
+        with pytest.raises(InputError, match=f"no device '{name}'"):
+            choose_device(name)
+    with pytest.raises(InputError, match="a seed is a whole number from 0 up, below 2..63, got -1"):
         fit(parts[0], seed=-1)
 
 
@@ -222,6 +224,8 @@ def test_compare_equals_the_same_arm_trained_alone(small: ImageStore) -> None:
 def test_compare_refuses_numbers_that_cannot_be(small: ImageStore) -> None:
     with pytest.raises(InputError, match="seeds must be at least 1, got 0"):
         compare(small, seeds=0)
+    with pytest.raises(InputError, match="a seed is a whole number from 0 up, got -1"):
+        compare(small, first_seed=-1, labels_per_class=2)
     with pytest.raises(InputError, match="different names"):
         compare(small, arms=["deep", "deep"])
     with pytest.raises(InputError, match="asked for 900 labels per class"):

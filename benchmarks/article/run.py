@@ -25,13 +25,19 @@ import littoral as lt
 from littoral.evaluation.intervals import mean_over_seeds
 
 PRESET, EPOCHS, SEEDS, ARMS = "article", 10, (0, 1, 2), ("fused", "shallow", "deep")
+CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
 ACCURACY, SPEED = HERE / "accuracy.csv", HERE / "speed.csv"
+
+
+def current(path: Path) -> list[dict[str, str]]:
+    """The rows that this code has made on this kind of machine; others stay in the file and count for nothing."""
+    facts = {name: value for name, value in machine().items() if name in ("processor", "cores", "threads")}
+    return [row for row in read_rows(path) if facts.items() <= row.items() and row["code"] == CODE]
 
 
 def accuracy() -> None:
     """Train what is missing; one row a run."""
-    key = code_hash(PRESET)
-    done = {(row["arm"], row["seed"]) for row in read_rows(ACCURACY) if row["code"] == key}
+    done = {(row["arm"], row["seed"]) for row in current(ACCURACY)}
     data = lt.load_mnist()
     for seed in SEEDS:
         for arm in ARMS:
@@ -40,7 +46,7 @@ def accuracy() -> None:
             result = lt.compare(data, PRESET, arms=[arm], seeds=1, first_seed=seed, epochs=EPOCHS, device="cpu")
             run = result.arms[0].runs[0]
             row = {
-                "code": key,
+                "code": CODE,
                 "date": date.today().isoformat(),
                 "arm": arm,
                 "seed": str(seed),
@@ -57,9 +63,10 @@ def accuracy() -> None:
 
 def speed(keras_python: str) -> None:
     """Three epochs of ours and of Keras's, by turns, each in a process of its own; one row a run."""
-    key = code_hash(PRESET)
     shared = shared_folder()
-    done = {(row["what"], row["seed"]) for row in read_rows(SPEED) if row["code"] == key}
+    done = {(row["what"], row["seed"]) for row in current(SPEED)}
+    ask = "import importlib.metadata as m; print(m.version('tensorflow-cpu'))"
+    tensorflow = subprocess.check_output([keras_python, "-c", ask], text=True).strip()
     for seed in SEEDS:
         ours = f"-m littoral fit mnist --preset {PRESET} --epochs 3 --seed {seed} --json --quiet".split()
         control = [str(shared / "controls/article_keras.py"), str(shared / "data/mnist"), "--epochs", "3"]
@@ -70,7 +77,7 @@ def speed(keras_python: str) -> None:
         for what, command in commands.items():
             if (what, str(seed)) in done:
                 continue
-            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
             if what == "littoral":
                 document = json.loads(text)
                 seconds, reached = document["epoch_seconds"], document["test"]["accuracy"]
@@ -78,7 +85,7 @@ def speed(keras_python: str) -> None:
                 lines = [json.loads(line) for line in text.splitlines() if '"epoch"' in line]
                 seconds, reached = [line["seconds"] for line in lines], lines[-1]["accuracy"]
             row = {
-                "code": key,
+                "code": CODE,
                 "date": date.today().isoformat(),
                 "what": what,
                 "seed": str(seed),
@@ -88,66 +95,64 @@ def speed(keras_python: str) -> None:
                 "seconds_2": f"{seconds[1]:.1f}",
                 "seconds_3": f"{seconds[2]:.1f}",
             }
-            append_row(SPEED, row | machine())
+            facts = machine() | ({} if what == "littoral" else {"framework": f"tensorflow {tensorflow}"})
+            append_row(SPEED, row | facts)
             print(row, flush=True)
     (HERE / "speed.safetensors").unlink(missing_ok=True)
 
 
 def page() -> None:
-    """README.md: the words below, the figures from the rows."""
-    key = code_hash(PRESET)
-    rows = [row for row in read_rows(ACCURACY) if row["code"] == key]
+    """README.md: the words of page.md, the figures from the rows; a partial grid is shown as such."""
+    rows, timed = current(ACCURACY), current(SPEED)
     found = {arm: {row["seed"]: float(row["accuracy"]) for row in rows if row["arm"] == arm} for arm in ARMS}
-    table = [
-        "| arm | parameters | MACs | test accuracy, each seed | mean | s over seeds |",
-        "|---|---|---|---|---|---|",
-    ]
+    missing = len(ARMS) * len(SEEDS) - len(rows) + 2 * len(SEEDS) - len(timed)
+    if missing:
+        print(f"{missing} runs are missing: the page is not written before they are made", file=sys.stderr)
+        sys.exit(1)
+    table = ["| arm | parameters | MACs | test accuracy %, each seed | mean | s over seeds |", "|---" * 6 + "|"]
     for arm in ARMS:
         values = list(found[arm].values())
         row = next(row for row in rows if row["arm"] == arm)
-        each = ", ".join(f"{100 * value:.2f}" for value in values)
         table.append(
-            f"| {arm} | {int(row['params']):,} | {int(row['macs']):,} | {each} "
+            f"| {arm} | {int(row['params']):,} | {int(row['macs']):,} | {each(values)} "
             f"| **{100 * mean(values):.2f}** | {100 * stdev(values):.2f} |"
         )
-    pairs = ["| difference, same seed | points | 95 % interval over seeds |", "|---|---|---|"]
+    pairs = ["| difference, same seed | points, each seed | mean | 95 % interval over seeds |", "|---" * 4 + "|"]
     for other in ARMS[1:]:
         differences = [found["fused"][seed] - found[other][seed] for seed in found["fused"]]
         low, high = mean_over_seeds(differences)
-        pairs.append(f"| fused − {other} | {100 * mean(differences):+.2f} | {100 * low:+.2f} to {100 * high:+.2f} |")
-    timed = [row for row in read_rows(SPEED) if row["code"] == key]
+        shown = ", ".join(f"{100 * value:+.2f}" for value in differences)
+        interval = f"{100 * low:+.2f} to {100 * high:+.2f}"
+        pairs.append(f"| fused − {other} | {shown} | {100 * mean(differences):+.2f} | {interval} |")
     seconds = {
         what: [float(row[f"seconds_{epoch}"]) for row in timed if row["what"] == what for epoch in (1, 2, 3)]
         for what in ("littoral", "keras")
     }
-    reached = {what: [float(row["accuracy"]) for row in timed if row["what"] == what] for what in seconds}
-    speeds = [
-        "| | seconds an epoch, median (range) | test accuracy after 3 epochs, each seed | mean |",
-        "|---|---|---|---|",
-    ]
-    for what in seconds:
-        each = ", ".join(f"{100 * value:.2f}" for value in reached[what])
+    speeds = ["| | seconds an epoch, median (range) | accuracy % after 3 epochs, each seed | mean |", "|---" * 4 + "|"]
+    for what, values in seconds.items():
+        reached = [float(row["accuracy"]) for row in timed if row["what"] == what]
         speeds.append(
-            f"| {what} | {median(seconds[what]):.1f} ({min(seconds[what]):.1f} to {max(seconds[what]):.1f}) "
-            f"| {each} | {100 * mean(reached[what]):.2f} |"
+            f"| {what} | {median(values):.1f} ({min(values):.1f} to {max(values):.1f}) "
+            f"| {each(reached)} | {100 * mean(reached):.2f} |"
         )
-    facts = rows[0]
-    text = (
-        (HERE / "page.md")
-        .read_text()
-        .format(
-            accuracy="\n".join(table),
-            differences="\n".join(pairs),
-            speed="\n".join(speeds),
-            ratio=f"{median(seconds['littoral']) / median(seconds['keras']):.2f}",
-            machine=f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, "
-            f"Python {facts['python']}, torch {facts['torch']}",
-            seeds=len(SEEDS),
-            epochs=EPOCHS,
-            code=key,
-        )
-    )
-    (HERE / "README.md").write_text(text)
+    facts = machine()
+    frameworks = " and ".join(sorted({row["framework"] for row in rows + timed}))
+    text = (HERE / "page.md").read_text()
+    for name, value in {
+        "accuracy": "\n".join(table),
+        "differences": "\n".join(pairs),
+        "speed": "\n".join(speeds),
+        "ratio": f"{median(seconds['littoral']) / median(seconds['keras']):.2f}",
+        "machine": f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, {frameworks}",
+        "code": CODE,
+    }.items():
+        text = text.replace("{" + name + "}", value)
+    (HERE / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
+
+
+def each(values: list[float]) -> str:
+    """Shares as percent, one after the other."""
+    return ", ".join(f"{100 * value:.2f}" for value in values)
 
 
 if __name__ == "__main__":

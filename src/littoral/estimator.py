@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from littoral.errors import InputError, ShapeError
+from littoral.errors import InputError, ModelFileError, ShapeError
 from littoral.images.store import ImageStore, as_images, index_labels
 from littoral.model_file import load_model, save_model
 from littoral.nn.inference import predict_probabilities
@@ -58,7 +59,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.model_: TrainedModel = fit_arm(
             preset,
             self.arm,
-            preset.recipe.lasting(self.epochs, self.steps),
+            preset.recipe.lasting(_whole("epochs", self.epochs), _whole("steps", self.steps)),
             store,
             _seed(self.random_state),
             choose_device(self.device),
@@ -84,13 +85,22 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, (n), of the type that `fit` was given."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)
+        labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def save(self, path: str | Path) -> None:
         """Write the trained model to one `.safetensors` model file."""
         check_is_fitted(self)
         save_model(self.model_, Path(path))
+
+
+def _whole(name: str, value: Any) -> int | None:
+    """A whole number of any integer type, such as numpy's, as an int."""
+    try:
+        return None if value is None else operator.index(value)
+    except TypeError as error:
+        raise InputError(f"{name} must be a whole number or None, got {value!r}") from error
 
 
 def _seed(random_state: Any) -> int:
@@ -108,9 +118,13 @@ def load(path: str | Path) -> FusionClassifier:
     trained = load_model(Path(path))
     record = trained.record
     if not {"preset", "arm"} <= record.keys():
-        raise InputError(f"{path} does not say which preset and arm it was made with")
+        raise ModelFileError(f"{path} does not say which preset and arm it was made with")
     classifier = FusionClassifier(
-        preset=record["preset"], arm=record["arm"], epochs=trained.recipe.epochs, steps=trained.recipe.steps
+        preset=record["preset"],
+        arm=record["arm"],
+        epochs=trained.recipe.epochs,
+        steps=trained.recipe.steps,
+        random_state=record.get("seed"),
     )
     classifier.model_ = trained
     classifier.classes_ = np.array(trained.class_names)

@@ -14,7 +14,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises InputError when the folder does not exist or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    path = path.resolve()  # a link stays one: what it points to is replaced
+    temporary = _temporary(path)
     try:
         try:
             with open(temporary, "wb") as handle:
@@ -32,9 +33,11 @@ def require_writable(path: Path) -> None:
     """Raise InputError unless a file could be written at `path` now: asked before hours are spent on its content."""
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write {path}: it is a device or a pipe; name a file")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    probe = _temporary(path.resolve())
     try:
         probe.touch()
         probe.unlink()
@@ -42,11 +45,12 @@ def require_writable(path: Path) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; choose a place that can be written") from error
 
 
-def make_folder(path: Path) -> None:
-    """Create the output folder `path` when its parent exists; raise InputError when it cannot be made or written."""
+def require_folder(path: Path) -> None:
+    """Raise InputError unless `path` is a folder that can be written, or could be made in one that is there."""
     if path.exists() and not path.is_dir():
         raise InputError(f"cannot write into {path}: it is a file; name a folder")
-    if not path.is_dir():
-        require_writable(path)
-        path.mkdir()
-    require_writable(path / "results.json")
+    require_writable(path / "results.json" if path.is_dir() else path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")

@@ -57,7 +57,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
 
 
 def load_model(path: Path) -> TrainedModel:
-    """Read a model file, ready to predict on the CPU.
+    """Read a model file, ready to predict on the CPU. What becomes of the file afterwards does not touch the model.
 
     Raises ModelFileError for a file that is missing, cut short, not ours, changed, of a newer format, or whose tensors
     do not fit its architecture.
@@ -67,9 +67,10 @@ def load_model(path: Path) -> TrainedModel:
         raise ModelFileError(f"{path} is not a littoral model file; make one with `littoral fit`")
     version = metadata.get("format_version", "")
     if version != str(FORMAT_VERSION):
+        newer = version.isdigit() and int(version) > FORMAT_VERSION
         raise ModelFileError(
             f"{path} has model file format {version or 'unknown'}, this littoral reads {FORMAT_VERSION}; "
-            "install a newer littoral"
+            f"{'install a newer littoral' if newer else 'get the file anew'}"
         )
     text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):
@@ -90,7 +91,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise ModelFileError(f"no model file {path}; make one with `littoral fit`")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             f"{path} is not a whole safetensors file (cut short, damaged, or something else); get it anew"
@@ -101,10 +102,15 @@ def _assemble(path: Path, content: _Content, tensors: dict[str, Tensor]) -> Trai
     architecture = content.architecture
     if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
         raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
+    layers = len(architecture.hidden) + 1 + sum(len(branch.widths) for branch in architecture.branches.values())
+    if layers > len(tensors):  # before building them: a short text can describe very many
+        raise ModelFileError(f"{path} describes {layers} layers or more, but holds {len(tensors)} tensors")
     try:
         model = weightless_model(architecture)
     except InputError as error:
         raise ModelFileError(f"{path} describes a network that cannot be built: {error}") from error
+    except (RuntimeError, TypeError, OverflowError) as error:  # torch's ways to say that a size is beyond it
+        raise ModelFileError(f"{path} describes a network that cannot be built: its sizes are out of range") from error
     expected = _shapes(model.state_dict())
     if expected != _shapes(tensors):
         name = sorted(set(expected.items()) ^ set(_shapes(tensors).items()))[0][0]

@@ -44,7 +44,7 @@ def compare(
     import sys
 
     from littoral.cli.progress import follow
-    from littoral.files import make_folder, write_atomically
+    from littoral.files import require_folder, write_atomically
     from littoral.images.builtin import load_named
     from littoral.studies import compare as study
     from littoral.training.loop import Observer
@@ -60,10 +60,11 @@ def compare(
         import json as encoder
 
         if out is not None:
+            out.mkdir(exist_ok=True)
             write_atomically(out / "results.json", encoder.dumps(document(result), indent=2).encode())
 
     if out is not None:
-        make_folder(out)
+        require_folder(out)
     with contextlib.ExitStack() as stack:
 
         def observer(arm: str, number: int) -> Observer:

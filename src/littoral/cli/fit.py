@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli import options
+from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
 
@@ -56,6 +57,11 @@ def fit(
     get_arm(chosen, arm, (store.images.shape[3], *store.images.shape[1:3]), len(store.class_names))
     require_writable(target)
     checkpoint = target.with_name(target.name + ".checkpoint")
+    if checkpoint.exists() and not resume:
+        raise InputError(
+            f"{checkpoint} is left from a run that was interrupted: go on from it with --resume, "
+            "or delete it to start again"
+        )
     if resume and not checkpoint.exists():
         if target.exists():
             raise InputError(f"nothing to resume: {target} is finished; leave --resume out to train it anew")
@@ -81,9 +87,9 @@ def fit(
                 resume=resume,
                 shown=test_part if chosen.shows_test_accuracy else None,
             )
-    except KeyboardInterrupt:
+    except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
-        raise KeyboardInterrupt(f"interrupted; {kept or 'no epoch was finished, so nothing is kept'}") from None
+        raise Interrupted(f"interrupted; {kept or 'no epoch was finished, so nothing is kept'}") from None
 
     probabilities = predict_probabilities(trained.model, test_part.images, trained.image)
     figures = evaluate(probabilities, test_part.labels, store.class_names)

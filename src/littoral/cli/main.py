@@ -5,27 +5,24 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
+import traceback
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from littoral.cli import compare, evaluate, fit, predict, presets
+from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.output import say
 from littoral.errors import LittoralError
 from littoral.version import __version__
 
-app = typer.Typer(
-    name="littoral",
-    help="Classify images by fusing shallow and deep features. Each command has a --help with an example.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+HELP = """Classify images by fusing shallow and deep features.
+
+Each command has a --help with an example. --debug, anywhere, shows the traceback of an error."""
+
+app = typer.Typer(name="littoral", rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
@@ -39,13 +36,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=HELP, invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
-    """Classify images by fusing shallow and deep features. Each command has a --help with an example."""
+    """What `littoral` does without a command: show its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> None:
@@ -56,43 +56,32 @@ def main() -> None:
 
 def run(arguments: list[str], debug: bool = False) -> int:
     """Run one command; return its exit code."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        outcome = app(arguments, prog_name="littoral", standalone_mode=False)
+        with interruptible():
+            outcome = app(arguments, prog_name="littoral", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        cause = stop if isinstance(stop, KeyboardInterrupt) else stop.__cause__
-        say(f"littoral: {cause or 'interrupted'}")
+    except Interrupted as stop:
+        say(f"littoral: {stop}")
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
-    except TyperException as error:
-        say(f"littoral: {_usage_sentence(error)}")
-        return 2
-    except LittoralError as error:
-        if debug:
-            raise
-        say(f"littoral: {error}")
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        if debug or (error.name or "").startswith("littoral"):
-            raise
-        say(f"littoral: this needs the package {error.name}, which is not installed; pip install {error.name}")
-        return 2
     except Exception as error:
+        code, line = _explain(error)
         if debug:
-            raise
-        say(f"littoral: a fault of ours: {type(error).__name__}: {error}; run again with --debug to see where")
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+            traceback.print_exception(error)
+        say(f"littoral: {line}")
+        return code
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _usage_sentence(error: TyperException) -> str:
-    message = " ".join(error.format_message().split()) if hasattr(error, "format_message") else str(error)
-    return f"{message.rstrip('.')}; see `littoral --help`"
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit code and one line for an error."""
+    match error:
+        case TyperException():
+            return 2, f"{' '.join(error.format_message().split()).rstrip('.')}; see `littoral --help`"
+        case LittoralError():
+            return error.exit_code, str(error)
+        case OSError() if error.filename is not None:
+            return 2, f"{error.filename}: {error.strerror}"
+        case ModuleNotFoundError() if error.name and not error.name.startswith("littoral"):
+            return 2, f"this needs the package {error.name}, which is not installed; install littoral again"
+        case _:
+            fault = " ".join(f"{type(error).__name__}: {error}".split())
+            return 1, f"a fault of ours: {fault}; run again with --debug to see where"

@@ -13,7 +13,9 @@ DEFAULT_PRESET = "article"
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A built-in data set: mnist.", show_default=False)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.safetensors).", show_default=False)]
 Preset = Annotated[str, typer.Option(help="A named model and recipe; `littoral presets` lists them.")]
-Seed = Annotated[int, typer.Option(help="Seed of first weights, order of images and label budget.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**31 - 1, help="Seed of first weights, order of images and label budget.")
+]
 LabelsPerClass = Annotated[
     int | None, typer.Option(help="Train on this many images of each class only.", show_default="all")
 ]

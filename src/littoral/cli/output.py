@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any
@@ -12,7 +13,8 @@ from rich.table import Table
 
 def say(line: str) -> None:
     """One line for the person, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more: no reason to stop the work
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_json(document: Any) -> None:

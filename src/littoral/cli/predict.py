@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ def predict(
 
     Example: littoral predict digits.safetensors photo.png more/ --top 3
     """
-    from littoral.cli.rows import FORMATS, write_rows
+    from littoral.cli.rows import require_format, write_rows
     from littoral.errors import InputError
     from littoral.files import require_writable
     from littoral.images.sources import image_files
@@ -41,8 +42,7 @@ def predict(
     from littoral.predict_files import predict_files
     from littoral.training.run import choose_device
 
-    if format not in FORMATS:
-        raise InputError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
+    require_format(format)
     if format == "parquet" and (out is None or json):
         raise InputError("rows as parquet need --out FILE and no --json: parquet is no text to print")
     place = choose_device(device)
@@ -62,7 +62,8 @@ def predict(
         failed += prediction.error is not None
         best = zip(prediction.labels, prediction.confidences, strict=True)
         values: list[str | float | None] = [value for pair in best for value in pair] or [None] * (2 * top)
-        rows.append(dict(zip(columns, [str(prediction.path), *values, prediction.error], strict=True)))
+        name = os.fsencode(prediction.path).decode("utf-8", "backslashreplace")  # any file name can be printed
+        rows.append(dict(zip(columns, [name, *values, prediction.error], strict=True)))
     if json:
         print_json({"model": str(model), "count": len(rows), "failed": failed, "predictions": rows})
     if out is not None or not json:

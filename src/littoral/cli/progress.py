@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from littoral.cli.output import say
-from littoral.training.loop import EpochRecord, Observer, Plan, Silent
+from littoral.training.history import EpochRecord
+from littoral.training.loop import Observer, Plan, Silent
 
 PLAIN_LINE_SECONDS = 10.0
 """Where there is no terminal, epochs shorter than this share a line, so that a log stays readable."""
@@ -84,7 +85,8 @@ def follow(title: str, quiet: bool) -> Iterator[Observer]:
         yield Lines(title)
     else:
         console = Console(stderr=True)
-        columns = (BarColumn(bar_width=None if console.width < 100 else 20), TextColumn("{task.fields[figures]}"))
+        bar = BarColumn(bar_width=None if console.width < 100 else 20)
+        columns = (TextColumn("{task.description}"), bar, TextColumn("{task.fields[figures]}"))
         with Progress(*columns, console=console, transient=True) as progress:
             yield Bar(progress, title)
 

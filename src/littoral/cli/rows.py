@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ from littoral.files import write_atomically
 FORMATS = ("csv", "jsonl", "parquet")
 
 
-def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: Path | None) -> None:
-    """Write rows, each with every one of `columns` (None where it has no value), in that form.
+def require_format(form: str) -> None:
+    """Raise InputError for an unknown form, and for Parquet where pyarrow is not installed."""
+    if form not in FORMATS:
+        raise InputError(f"unknown format {form!r}: expected one of {', '.join(FORMATS)}")
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise InputError("parquet needs pyarrow, which is not installed; pip install 'littoral[parquet]'")
 
-    Raises InputError when Parquet is asked for and pyarrow is not installed.
-    """
+
+def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: Path | None) -> None:
+    """Write rows, each with every one of `columns` (None where it has no value), in a form that was asked for."""
     if form == "parquet":
         assert out is not None  # the command saw to it
         write_atomically(out, _parquet(rows, columns))
@@ -40,11 +46,9 @@ def _csv(rows: list[dict[str, Any]], columns: list[str]) -> str:
 
 
 def _parquet(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        raise InputError("parquet needs pyarrow, which is not installed; pip install 'littoral[parquet]'") from error
+    import pyarrow
+    import pyarrow.parquet
+
     kinds = {name: pyarrow.float64() if name.startswith("confidence") else pyarrow.string() for name in columns}
     table = pyarrow.table({name: pyarrow.array([row[name] for row in rows], type=kind) for name, kind in kinds.items()})
     buffer = io.BytesIO()

@@ -47,6 +47,8 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
                     raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
                 image.load()
                 upright = ImageOps.exif_transpose(image)
+                if upright.mode.startswith("I") or upright.mode == "F":
+                    upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
                 return fit_to_spec(_to_mode(upright, "L" if spec.channels == 1 else "RGB"), spec)
     except ImageError:
         raise
@@ -56,13 +58,16 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
 
 
+def _scaled_to_8_bits(image: Image.Image, is_png: bool) -> Image.Image:
+    """Grey pixels of 16 bits -> 8 bits; others are refused, since nothing tells their range."""
+    # some versions of Pillow hold a 16-bit PNG as 32-bit integers; a TIFF can hold 32 bits of its own
+    if not (image.mode.startswith("I;16") or (image.mode == "I" and is_png)):
+        raise ImageError("has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits")
+    return Image.fromarray(np.round(np.asarray(image) / 257.0).astype(np.uint8))  # 65535 / 255 = 257
+
+
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Any Pillow mode -> L or RGB, 8 bits."""
-    if image.mode.startswith("I") or image.mode == "F":
-        pixels = np.asarray(image)
-        if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
-            raise ImageError("has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits")
-        image = Image.fromarray(np.round(pixels / 257.0).astype(np.uint8))  # 65535 / 255 = 257
+    """Any Pillow mode of 8 bits or fewer -> L or RGB."""
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -74,16 +79,21 @@ def fit_to_spec(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
 
     An image that has the size already is returned pixel for pixel.
     """
+    canvas = np.empty((spec.height, spec.width, spec.channels), np.uint8)
+    canvas[:] = np.round(_border(_pixels(image)).mean(0))
     if image.size != (spec.width, spec.height):
         scale = min(spec.width / image.width, spec.height / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, spec.channels)
-    canvas = np.empty((spec.height, spec.width, spec.channels), np.uint8)
-    canvas[:] = np.round(_border(pixels).mean(0))
     top, left = (spec.height - image.height) // 2, (spec.width - image.width) // 2
-    canvas[top : top + image.height, left : left + image.width] = pixels
+    canvas[top : top + image.height, left : left + image.width] = _pixels(image)
     return canvas
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, channels)"""
+    pixels = np.asarray(image, np.uint8)
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

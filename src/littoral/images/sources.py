@@ -22,13 +22,14 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
                 file
                 for file in path.rglob("*")
                 if file.suffix.lower() in SUFFIXES
+                and file.is_file()
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
             )
             if not inside:
                 raise InputError(f"no images in the folder {path}: expected files ending in {', '.join(SUFFIXES)}")
             found += inside
-        elif path.exists():
+        elif path.is_file():
             found.append(path)
         else:
-            raise InputError(f"no such file or folder: {path}")
+            raise InputError(f"{'not a file' if path.exists() else 'no such file'} or folder: {path}")
     return found

@@ -40,7 +40,9 @@ def stratified_split(labels: NDArray[np.int64], share: float, seed: int) -> tupl
 
 
 def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArray[np.int64]:
-    """Sorted indices of `per_class` images of each class. Budgets of one seed are nested: 10 a class lie within 30.
+    """Sorted indices of `per_class` images of each class that occurs.
+
+    Budgets of one seed are nested: the images of 10 a class are among those of 30.
 
     Raises InputError when a class has fewer images than that.
     """

@@ -34,10 +34,17 @@ class ImageStore:
                 "images must be uint8 of shape (n, height, width, 1 or 3), "
                 f"got {images.dtype} of shape {images.shape}; scale to 0..255 and add the channel axis"
             )
+        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
+            raise InputError(f"labels must be int64 of shape (n,), got {self.labels.dtype} of {self.labels.shape}")
         if len(self.labels) != len(images) or (self.split is not None and len(self.split) != len(images)):
             raise InputError(f"each of the {len(images)} images needs one label, got {len(self.labels)} labels")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise InputError(f"labels must index the {len(self.class_names)} class names")
+        for name in self.class_names:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(f"the class name {name!r} is no valid Unicode text; rename it") from error
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,10 +55,11 @@ class ImageStore:
         return replace(self, images=self.images[index], labels=self.labels[index], split=split)
 
     def fingerprint(self) -> str:
-        """SHA-256 over shape, pixels, labels and class names: two stores with one fingerprint train the same model."""
+        """SHA-256 over pixels, labels, class names and given split: equal for two runs on the same data."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
+        digest.update(b"" if self.split is None else "\n".join(self.split).encode())
         return digest.hexdigest()
 
 
@@ -70,7 +78,7 @@ def as_images(values: Any) -> NDArray[np.uint8]:
             "images must have shape (n, height, width) or (n, height, width, 1 or 3) with no axis empty, "
             f"got {np.asarray(values).shape}"
         )
-    return images
+    return np.ascontiguousarray(images)
 
 
 def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -44,6 +44,8 @@ class FusionNetConfig:
             raise InputError(f"a classifier needs at least two classes, got {self.classes}")
         if not self.branches or not all(name.isidentifier() for name in self.branches):
             raise InputError(f"branches need one or more names that are identifiers, got {list(self.branches)}")
+        if taken := [name for name in self.branches if hasattr(nn.ModuleDict, name)]:
+            raise InputError(f"a branch cannot be called {taken[0]!r}, a name that torch keeps for itself; rename it")
         if any(width < 1 for width in self.hidden):
             raise InputError(f"hidden layers need positive widths, got {self.hidden}")
 
@@ -93,7 +95,7 @@ class Head(nn.Module):
 def seeded_model(config: FusionNetConfig, seed: int) -> FusionNet:
     """A FusionNet whose first weights depend on `seed` alone; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return FusionNet(config)
 
 

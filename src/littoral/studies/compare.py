@@ -104,6 +104,8 @@ def compare(
     """
     if seeds < 1:
         raise InputError(f"seeds must be at least 1, got {seeds}")
+    if first_seed < 0:
+        raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
     chosen = get_preset(preset)
     place = choose_device(device)
     recipe = chosen.recipe.lasting(epochs, steps)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,10 +18,8 @@ from torch import nn
 
 from littoral.errors import InputError
 from littoral.files import write_atomically
+from littoral.training.history import EpochRecord
 from littoral.training.optim import KerasAdam
-
-if TYPE_CHECKING:
-    from littoral.training.loop import EpochRecord
 
 FORMAT = "littoral-checkpoint-1"
 
@@ -38,11 +36,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path,
-    identity: dict[str, object],
-    model: nn.Module,
-    optimiser: KerasAdam,
-    record_type: type[EpochRecord],
+    path: Path, identity: dict[str, object], model: nn.Module, optimiser: KerasAdam
 ) -> list[EpochRecord]:
     """Bring model and optimiser to the stored state; return the history up to there.
 
@@ -54,20 +48,20 @@ def load_checkpoint(
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a whole checkpoint; delete it and start again without --resume") from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{path} is not a littoral checkpoint; delete it and start again without --resume")
+        raise InputError(f"{path} is not a whole checkpoint; delete it to start again") from error
+    if metadata.get("format") != FORMAT or "state" not in metadata:
+        raise InputError(f"{path} is not a littoral checkpoint; delete it to start again")
     state: dict[str, Any] = json.loads(metadata["state"])
     expected = json.loads(json.dumps(identity))
     differing = sorted(key for key in expected | state["identity"] if expected.get(key) != state["identity"].get(key))
     if differing:
         raise InputError(
             f"the checkpoint {path} belongs to a run with another {', '.join(differing)}; "
-            "give the options of that run, or start again without --resume"
+            "give the options of that run, or delete it to start again"
         )
     model.load_state_dict(_under("model.", tensors))
     optimiser.load_tensors(_under("optimiser.", tensors))
-    return [record_type(**record) for record in state["history"]]
+    return [EpochRecord(**record) for record in state["history"]]
 
 
 def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -21,26 +21,12 @@ from littoral.errors import TrainingError
 from littoral.nn.inputs import to_input
 from littoral.specs import ImageSpec
 from littoral.training.checkpoint import load_checkpoint, save_checkpoint
+from littoral.training.history import EpochRecord
 from littoral.training.optim import KerasAdam
 from littoral.training.recipe import Recipe
 
 REPORT_EVERY = 10
 """Steps between two reports. Losses stay on the device until then, so that a GPU is not made to wait at each step."""
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One pass over the images. `loss` and `accuracy` are means over its training batches, as they were trained on.
-
-    `seconds` count training alone. `shown_accuracy` is on images that only the display sees, where there are any.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    accuracy: float
-    seconds: float
-    shown_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,13 +99,15 @@ def train(
     optimiser = KerasAdam(model.parameters(), recipe)
     history: list[EpochRecord] = []
     if checkpointing is not None and checkpointing.resume and checkpointing.path.exists():
-        history = load_checkpoint(checkpointing.path, checkpointing.identity, model, optimiser, EpochRecord)
+        history = load_checkpoint(checkpointing.path, checkpointing.identity, model, optimiser)
 
     data, targets = torch.tensor(images, device=device), torch.tensor(labels, device=device)
     total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
     step = history[-1].step if history else 0
     observer.on_start(Plan(len(images), total, per_epoch, step))
-    with torch.random.fork_rng():
+    # a GPU's convolutions are repeatable only when cuDNN is told so; a CPU's are anyway
+    cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
+    with cudnn, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         while step < total:
             epoch = len(history) + 1
             rng = np.random.default_rng([seed, epoch])

@@ -43,7 +43,7 @@ class KerasAdam:
         """Go on from what `tensors` returned, for parameters of the same shapes in the same order."""
         for index, parameter in enumerate(self.adam.param_groups[0]["params"]):
             self.adam.state[parameter] = {
-                "step": tensors[f"{index}.step"].clone(),
+                "step": tensors[f"{index}.step"].to(parameter.device),
                 # in the parameter's own memory layout, which the fused update takes for granted
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"{index}.exp_avg"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"{index}.exp_avg_sq"]),

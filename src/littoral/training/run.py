@@ -51,8 +51,8 @@ def fit_arm(
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else.
     """
-    if seed < 0:
-        raise InputError(f"a seed is a whole number from 0 up, got {seed}")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
     height, width, channels = store.images.shape[1:]
     spec = ImageSpec.unit(height, width, channels)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
@@ -65,6 +65,8 @@ def fit_arm(
         "images": len(store.images),
         "device": str(device),
         "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "littoral": __version__,
     }
     identity = origin | {
         "recipe": asdict(recipe),
@@ -87,8 +89,6 @@ def fit_arm(
         shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
     )
     record = origin | {
-        "littoral": __version__,
-        "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -109,7 +109,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {name!r} here: expected auto, cpu or a GPU that torch finds") from error
     return device

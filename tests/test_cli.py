@@ -1,0 +1,442 @@
+"""The command line as a person or a script meets it: output, JSON, exit codes, one-line errors, interruption."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from littoral.cli.main import run
+from littoral.cli.options import DEFAULT_PRESET
+from littoral.images.store import ImageStore
+from littoral.model_file import load_model
+from littoral.training import presets
+
+LITTORAL = [sys.executable, "-m", "littoral"]
+QUICK = ["--labels-per-class", "20", "--quiet"]
+
+
+@pytest.fixture(scope="session")
+def part_of_mnist(mnist: ImageStore) -> ImageStore:
+    """2,000 training and 500 test images: what `mnist` is to commands that run inside the tests' own process."""
+    return mnist.subset(np.concatenate([np.arange(2000), np.arange(60_000, 60_500)]))
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_of_mnist: ImageStore) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("littoral.images.builtin.load_mnist", lambda: part_of_mnist)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, part_of_mnist: ImageStore) -> Path:
+    path = tmp_path_factory.mktemp("model") / "digits.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("littoral.images.builtin.load_mnist", lambda: part_of_mnist)
+        assert run(["fit", "mnist", "--epochs", "5", "--quiet", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory, mnist: ImageStore) -> Path:
+    """Ten test digits as PNG files, 0.png to 9.png."""
+    folder = tmp_path_factory.mktemp("digits")
+    for label in range(10):
+        index = 60_000 + int(np.flatnonzero(mnist.labels[60_000:] == label)[0])
+        Image.fromarray(mnist.images[index, :, :, 0]).save(folder / f"{label}.png")
+    return folder
+
+
+# --- help ---
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([*LITTORAL, "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, littoral.cli.main; assert not {'torch', 'numpy', 'sklearn'} & set(sys.modules)"
+    subprocess.check_call([sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "compare", "presets"])
+def test_each_command_has_help_with_an_example(call: Callable, command: str) -> None:
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert f"Example: littoral {command}" in out
+
+
+def test_version_and_no_arguments(call: Callable) -> None:
+    assert call("--version")[:2] == (0, "littoral 0.1.0\n")
+    code, out, err = call()
+    assert (code, err) == (0, "")
+    assert "Commands:" in out
+    assert "--debug" in out
+
+
+def test_the_default_preset_is_the_same_for_shell_and_python() -> None:
+    assert presets.DEFAULT == DEFAULT_PRESET
+
+
+# --- fit ---
+
+
+def test_fit_prints_one_json_document_and_writes_a_model(call: Callable) -> None:
+    code, out, err = call("fit", "mnist", "--steps", "5", *QUICK, "--json", "--out", "m.safetensors", "--seed", "3")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["preset"] == "article"
+    assert document["seed"] == 3
+    assert document["params"] == 812_042
+    assert document["macs"] == 11_989_760
+    assert document["images_seen"] == 2 * 200 + 128
+    assert document["train_seconds"] > 0
+    assert document["test"]["n"] == 500
+    low, high = document["test"]["ci95"]
+    assert low < document["test"]["accuracy"] < high
+    assert document["out"] == "m.safetensors"
+    trained = load_model(Path("m.safetensors"))
+    assert trained.record["test"] == document["test"]
+    assert os.listdir() == ["m.safetensors"]  # no checkpoint is left
+
+
+def test_fit_without_a_name_says_where_the_model_is(call: Callable) -> None:
+    code, out, err = call("fit", "mnist", "--arm", "shallow", "--steps", "2", "--labels-per-class", "20")
+    assert code == 0
+    assert "model file: mnist-article-shallow-seed0.safetensors" in out
+    assert Path("mnist-article-shallow-seed0.safetensors").exists()
+    assert re.search(r"epoch 1/1 .*loss \d.*acc \d.*test \d", err)
+
+
+def weights(path: str) -> dict[str, torch.Tensor]:
+    return load_model(Path(path)).model.state_dict()
+
+
+def assert_same(one: str, other: str) -> None:
+    left, right = weights(one), weights(other)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+SLOW = ["fit", "mnist", "--labels-per-class", "60", "--epochs", "6", "--arm", "shallow", "--threads", "1"]
+
+
+def start_and_stop_in_epoch(epoch: int, number: int, out: str) -> subprocess.CompletedProcess[str]:
+    """Start a run, send it a signal once it has a checkpoint of the epoch before."""
+    process = subprocess.Popen([*LITTORAL, *SLOW, "--out", out], stderr=subprocess.PIPE, text=True)
+    checkpoint = Path(out + ".checkpoint")
+    while process.poll() is None:
+        if checkpoint.exists() and f'\\"epoch\\": {epoch - 1}'.encode() in checkpoint.read_bytes()[:20_000]:
+            break
+        time.sleep(0.005)
+    process.send_signal(number)
+    err = process.communicate()[1]
+    return subprocess.CompletedProcess([], process.returncode, "", err)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "m"
+    subprocess.run([*LITTORAL, *SLOW, "--out", str(path), "--quiet"], check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_killed_run_goes_on_to_the_same_weights(whole: Path, epoch: int) -> None:
+    assert start_and_stop_in_epoch(epoch, signal.SIGKILL, "killed").returncode == -signal.SIGKILL
+    assert not Path("killed").exists()
+    subprocess.run([*LITTORAL, *SLOW, "--out", "killed", "--resume", "--quiet"], check=True, capture_output=True)
+    assert_same("killed", str(whole))
+    assert not Path("killed.checkpoint").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_checkpoint_and_says_so(number: int) -> None:
+    stopped = start_and_stop_in_epoch(3, number, "m")
+    assert stopped.returncode == 130
+    assert "m.checkpoint is kept: the same command with --resume goes on from it" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert Path("m.checkpoint").exists()
+
+
+def test_resume_with_nothing_to_resume(call: Callable) -> None:
+    code, _, err = call("fit", "mnist", "--steps", "2", *QUICK, "--resume", "--out", "m")
+    assert code == 0
+    assert "no checkpoint m.checkpoint yet: starting from the beginning" in err
+    code, _, err = call("fit", "mnist", "--steps", "2", *QUICK, "--resume", "--out", "m")
+    assert code == 2
+    assert "nothing to resume: m is finished" in err
+
+
+def test_a_checkpoint_of_other_options_is_refused(call: Callable) -> None:
+    start_and_stop_in_epoch(3, signal.SIGTERM, "m")
+    code, _, err = call(*SLOW, "--out", "m", "--resume", "--seed", "1")
+    assert code == 2
+    assert "belongs to a run with another data_sha256, seed;" in err
+
+
+def test_a_checkpoint_is_not_overwritten_by_forgetting_resume(call: Callable) -> None:
+    Path("m.checkpoint").write_bytes(b"90 epochs")
+    code, _, err = call("fit", "mnist", "--steps", "2", *QUICK, "--out", "m")
+    assert code == 2
+    assert "go on from it with --resume, or delete it" in err
+    assert Path("m.checkpoint").read_bytes() == b"90 epochs"
+
+
+def test_threads(call: Callable) -> None:
+    before = torch.get_num_threads()
+    try:
+        assert call("fit", "mnist", "--steps", "1", *QUICK, "--threads", "1", "--out", "m")[0] == 0
+        assert load_model(Path("m")).record["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+# --- evaluate ---
+
+
+def test_evaluate(call: Callable, model: Path) -> None:
+    code, out, err = call("evaluate", model, "mnist", "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["accuracy"] == load_model(model).record["test"]["accuracy"] > 0.8
+    assert document["n"] == 500
+    assert np.array(document["confusion"]).sum() == 500
+    assert {"ci95", "macro_f1", "balanced_accuracy", "ece", "per_class"} <= document.keys()
+    code, out, _ = call("evaluate", model, "mnist")
+    assert f"accuracy {100 * document['accuracy']:.2f} %" in out
+    assert "most often taken for" in out
+
+
+# --- predict ---
+
+
+def test_predict_labels_files_and_folders(call: Callable, model: Path, digits: Path) -> None:
+    code, out, err = call("predict", model, digits, digits / "3.png")
+    assert (code, err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [Path(row["path"]).name for row in rows] == [f"{label}.png" for label in range(10)] + ["3.png"]
+    assert sum(Path(row["path"]).stem == row["label"] for row in rows) >= 9
+    assert all(0.1 <= float(row["confidence"]) <= 1 and row["error"] == "" for row in rows)
+
+
+def test_predict_as_json_lines_parquet_and_one_document(call: Callable, model: Path, digits: Path) -> None:
+    document = json.loads(call("predict", model, digits, "--top", "3", "--json")[1])
+    rows = document["predictions"]
+    assert document["count"] == 10
+    assert document["failed"] == 0
+    assert list(rows[0]) == [
+        "path",
+        "label",
+        "confidence",
+        "label_2",
+        "confidence_2",
+        "label_3",
+        "confidence_3",
+        "error",
+    ]
+    assert all(row["confidence"] >= row["confidence_2"] >= row["confidence_3"] for row in rows)
+    lines = call("predict", model, digits, "--top", "3", "--format", "jsonl")[1].splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    assert call("predict", model, digits, "--top", "3", "--format", "parquet", "--out", "p.parquet")[0] == 0
+    import pyarrow.parquet
+
+    assert pyarrow.parquet.read_table("p.parquet").to_pylist() == rows
+
+
+def test_a_broken_image_gets_a_row_and_the_others_are_predicted(call: Callable, model: Path, digits: Path) -> None:
+    broken = Path("broken.png")
+    broken.write_bytes((digits / "1.png").read_bytes()[:60])
+    code, out, err = call("predict", model, digits / "0.png", broken, digits / "1.png")
+    assert code == 0
+    first, failed, last = csv.DictReader(io.StringIO(out))
+    assert (failed["path"], failed["label"], failed["confidence"]) == ("broken.png", "", "")
+    assert "not a readable" in failed["error"]
+    assert first["label"]
+    assert last["label"] == "1"
+    assert err == "1 of 3 images could not be read; their rows say why\n"
+    assert call("predict", model, digits / "0.png", broken, "--strict")[0] == 2
+    code, out, _ = call("predict", model, broken, "--json")
+    assert code == 0
+    assert json.loads(out)["failed"] == 1
+
+
+def test_any_file_name_can_be_printed(call: Callable, model: Path, digits: Path) -> None:
+    odd = os.fsdecode(b"\xff \n.png")
+    Path(odd).write_bytes((digits / "1.png").read_bytes())
+    for form in ("csv", "jsonl"):
+        assert call("predict", model, odd, "--format", form, "--out", f"rows.{form}")[0] == 0
+    assert json.loads(Path("rows.jsonl").read_text())["path"] == "\\xff \n.png"
+
+
+def test_predictions_of_a_colour_photograph_of_another_size(call: Callable, model: Path) -> None:
+    Image.effect_mandelbrot((300, 200), (-2, -1.5, 1, 1.5), 50).convert("RGB").save("photo.jpg")
+    code, out, _ = call("predict", model, "photo.jpg")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+
+
+# --- compare and presets ---
+
+
+def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
+    code, out, err = call("compare", "mnist", "--steps", "2", "--seeds", "2", *QUICK, "--out", "results")
+    assert (code, err) == (0, "")
+    for arm in ("fused", "shallow", "deep"):
+        assert re.search(rf"^{arm} +\d+\.\d\d +\d+\.\d\d to \d+\.\d\d", out, re.MULTILINE)
+    document = json.loads(Path("results/results.json").read_text())
+    assert document["schema"] == 1
+    assert document["complete"]
+    assert document["pairs"] == []
+    assert document["command"].startswith("littoral ")
+    for arm in document["arms"]:
+        assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
+        assert [run["seed"] for run in arm["runs"]] == [0, 1]
+    assert os.listdir("results") == ["results.json"]
+
+
+def test_compare_some_arms_as_json(call: Callable) -> None:
+    code, out, _ = call("compare", "mnist", "--arms", "deep, shallow", "--steps", "1", "--seeds", "1", *QUICK, "--json")
+    assert code == 0
+    assert [arm["name"] for arm in json.loads(out)["arms"]] == ["deep", "shallow"]
+    assert os.listdir() == []
+
+
+def test_presets(call: Callable) -> None:
+    listed = {preset["name"]: preset for preset in json.loads(call("presets", "--json")[1])["presets"]}
+    assert list(listed) == ["article", "article-prose"]
+    assert listed["article"]["arms"][0] == {"name": "fused", "params": 812_042, "macs": 11_989_760}
+    assert all(preset["expected"][0] != "@" and preset["cost"][0] != "@" for preset in listed.values())
+    out = call("presets")[1]
+    assert "812,042 parameters" in out
+    assert "expect:" in out
+
+
+# --- bad input: exit 2 and one line that says what to do ---
+
+BAD = {
+    "unknown preset": (["fit", "mnist", "--preset", "artcle"], "expected one of article, article-prose"),
+    "unknown arm": (["fit", "mnist", "--arm", "wide"], "expected one of fused, shallow, deep"),
+    "unknown arm in a list": (["compare", "mnist", "--arms", "deep,wide"], "unknown arm 'wide'"),
+    "unknown data": (["fit", "mnits"], "unknown data 'mnits'"),
+    "no data": (["fit"], "Missing argument"),
+    "unknown option": (["fit", "mnist", "--epoch", "3"], "No such option: --epoch"),
+    "unknown command": (["train", "mnist"], "No such command"),
+    "epochs 0": (["fit", "mnist", "--epochs", "0"], "epochs must be at least 1, got 0"),
+    "epochs of words": (["fit", "mnist", "--epochs", "many"], "--epochs"),
+    "epochs and steps": (["fit", "mnist", "--epochs", "1", "--steps", "1"], "not both"),
+    "seed below 0": (["fit", "mnist", "--seed", "-1", "--steps", "1"], "'--seed': -1 is not in the range"),
+    "seed too large": (["fit", "mnist", "--seed", str(10**20)], "is not in the range"),
+    "seeds 0": (["compare", "mnist", "--seeds", "0"], "seeds must be at least 1"),
+    "labels 0": (["fit", "mnist", "--labels-per-class", "0"], "labels per class must be at least 1"),
+    "too many labels": (["fit", "mnist", "--labels-per-class", "9999"], "training images; ask for fewer"),
+    "threads 0": (["fit", "mnist", "--threads", "0"], "--threads must be at least 1"),
+    "no such device": (["fit", "mnist", "--device", "abacus"], "no device 'abacus'"),
+    "out in no folder": (["fit", "mnist", "--out", "no/m.safetensors"], "the folder no does not exist"),
+    "out is a folder": (["fit", "mnist", "--out", "."], "it is a folder; name a file"),
+    "compare into no folder": (["compare", "mnist", "--out", "no/results"], "the folder no does not exist"),
+    "compare into a file": (["compare", "mnist", "--out", "text"], "it is a file; name a folder"),
+    "no model": (["evaluate", "none.safetensors", "mnist"], "no model file none.safetensors"),
+    "a text as model": (["evaluate", "text", "mnist"], "text is not a whole safetensors file"),
+    "predict by a text": (["predict", "text", "text"], "text is not a whole safetensors file"),
+    "predict nothing": (["predict", "MODEL"], "Missing argument"),
+    "no such image": (["predict", "MODEL", "none.png"], "no such file or folder: none.png"),
+    "top 0": (["predict", "MODEL", "text", "--top", "0"], "--top must be 1 to 10"),
+    "top 11": (["predict", "MODEL", "text", "--top", "11"], "--top must be 1 to 10"),
+    "unknown format": (["predict", "MODEL", "text", "--format", "xml"], "expected one of csv, jsonl, parquet"),
+    "parquet to a terminal": (["predict", "MODEL", "text", "--format", "parquet"], "need --out FILE"),
+    "rows into no folder": (["predict", "MODEL", "text", "--out", "no/rows.csv"], "the folder no does not exist"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_bad_input_is_answered_in_one_line(call: Callable, model: Path, name: str) -> None:
+    Path("text").write_text("not a model\n")
+    arguments, words = BAD[name]
+    code, out, err = call(*(str(model) if argument == "MODEL" else argument for argument in arguments))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("littoral: ")
+    assert words in err
+    assert sorted(os.listdir()) == ["text"]  # nothing was written
+
+
+def test_a_folder_that_cannot_be_written(call: Callable) -> None:
+    if os.geteuid() == 0:  # root may write anywhere but into /proc
+        place = "/proc/m.safetensors"
+    else:
+        Path("closed").mkdir(mode=0o500)
+        place = "closed/m.safetensors"
+    code, _, err = call("fit", "mnist", "--out", place)
+    assert code == 2
+    assert err.startswith(f"littoral: cannot write {place}: ")
+    assert err.count("\n") == 1
+
+
+def test_a_model_of_other_classes_is_refused(
+    call: Callable, model: Path, part_of_mnist: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(part_of_mnist, class_names=tuple("abcdefghij"))
+    monkeypatch.setattr("littoral.images.builtin.load_mnist", lambda: other)
+    code, _, err = call("evaluate", model, "mnist")
+    assert code == 2
+    assert "knows the classes 0, 1, 2" in err
+
+
+def test_a_fault_of_ours_is_one_line_and_a_traceback_on_request(
+    call: Callable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("littoral.images.builtin.load_mnist", fault)
+    code, _, err = call("fit", "mnist")
+    assert code == 1
+    assert err == "littoral: a fault of ours: ZeroDivisionError: oh; run again with --debug to see where\n"
+    assert run(["fit", "mnist"], debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_diverging_run_ends_with_1(call: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    article = presets.get_preset("article")
+    wild = replace(article, recipe=replace(article.recipe, learning_rate=1e18))
+    monkeypatch.setattr(presets, "PRESETS", {"article": wild})
+    code, _, err = call("fit", "mnist", "--epochs", "1", *QUICK)
+    assert code == 1
+    assert "the loss is no longer finite at step" in err
+
+
+def test_the_reader_of_a_pipe_may_leave(model: Path, digits: Path) -> None:
+    command = f"{' '.join(LITTORAL)} predict {model} {' '.join([str(digits)] * 300)} | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.stdout.startswith("path,label")
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

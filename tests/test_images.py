@@ -1,0 +1,295 @@
+"""MNIST as published, splits that are stratified and nested, and decoding of every kind of image file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from littoral.errors import ImageError, InputError
+from littoral.images import builtin
+from littoral.images.builtin import load_named
+from littoral.images.decode import decode_bytes, decode_file
+from littoral.images.sources import image_files
+from littoral.images.splits import label_budget, stratified_split, train_test
+from littoral.images.store import ImageStore, as_images, index_labels
+from littoral.specs import ImageSpec
+
+GREY, COLOUR = ImageSpec.unit(8, 8, 1), ImageSpec.unit(8, 8, 3)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+# --- MNIST ---
+
+
+def test_mnist_is_the_published_one(mnist: ImageStore) -> None:
+    assert mnist.images.shape == (70_000, 28, 28, 1)
+    assert mnist.split is not None
+    assert mnist.split[:60_000].tolist() == ["train"] * 60_000
+    assert mnist.class_names == tuple("0123456789")
+    # MD5 of the unpacked IDX files as published, headers put back
+    heads = {
+        "6bbc9ace898e44ae57da46a324031adb": (0x803, mnist.images[:60_000]),
+        "a25bea736e30d166cdddb491f175f624": (0x801, mnist.labels[:60_000].astype(np.uint8)),
+        "2646ac647ad5339dbf082846283269ea": (0x803, mnist.images[60_000:]),
+        "27ae3e4e09519cfbb04c329615203637": (0x801, mnist.labels[60_000:].astype(np.uint8)),
+    }
+    for md5, (magic, values) in heads.items():
+        sizes = values.shape[:3] if magic == 0x803 else values.shape
+        head = np.array([magic, *sizes], ">u4").tobytes()
+        assert hashlib.md5(head + values.tobytes()).hexdigest() == md5
+
+
+def test_mnist_loads_fast_and_without_torch() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter()\n"
+        "from littoral.images.builtin import load_mnist; load_mnist()\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(time.perf_counter() - start)"
+    )
+    seconds = min(float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3))
+    assert seconds < 1.5
+
+
+def test_a_changed_mnist_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(builtin._MNIST_SHA256, "t10k-labels-idx1-ubyte.gz", "0" * 64)
+    with pytest.raises(InputError, match="does not have its SHA-256"):
+        load_named("mnist")
+
+
+def test_unknown_data_names_the_known() -> None:
+    with pytest.raises(InputError, match="unknown data 'mnits': expected a built-in set, one of: mnist"):
+        load_named("mnits")
+
+
+# --- splits ---
+
+labels_strategy = st.lists(st.integers(0, 4), min_size=10, max_size=200).map(
+    lambda v: np.array(v + [0, 1, 2, 3, 4] * 2)
+)
+
+
+@given(labels_strategy, st.floats(0.05, 0.95), st.integers(0, 2**32))
+def test_a_split_is_stratified_disjoint_whole_and_repeatable(labels: np.ndarray, share: float, seed: int) -> None:
+    first, second = stratified_split(labels, share, seed)
+    assert sorted([*first, *second]) == list(range(len(labels)))
+    for label in np.unique(labels):
+        count = int((labels == label).sum())
+        held = int((labels[second] == label).sum())
+        assert 1 <= held <= count - 1
+        assert abs(held - share * count) <= 1
+    again = stratified_split(labels, share, seed)
+    assert np.array_equal(first, again[0])
+    assert np.array_equal(second, again[1])
+
+
+@given(labels_strategy, st.integers(1, 2), st.integers(0, 2**32))
+def test_budgets_are_balanced_and_nested(labels: np.ndarray, per_class: int, seed: int) -> None:
+    chosen = label_budget(labels, per_class, seed)
+    assert np.bincount(labels[chosen]).tolist() == [per_class] * 5
+    assert set(label_budget(labels, 1, seed)) <= set(chosen)
+
+
+def test_budgets_that_cannot_be_are_refused() -> None:
+    labels = np.array([0, 0, 1])
+    with pytest.raises(InputError, match="asked for 2 labels per class, but a class has 1 training images"):
+        label_budget(labels, 2, 0)
+    with pytest.raises(InputError, match="at least 1, got 0"):
+        label_budget(labels, 0, 0)
+    with pytest.raises(InputError, match="at least 2 images"):
+        stratified_split(labels, 0.5, 0)
+
+
+def test_a_given_split_is_kept_and_another_is_made_only_where_there_is_none(small: ImageStore) -> None:
+    train_part, test_part = train_test(small, seed=3)
+    assert np.array_equal(train_part.images, small.images[:640])
+    assert np.array_equal(test_part.labels, small.labels[640:])
+    bare = ImageStore(small.images, small.labels, small.class_names)
+    train_part, test_part = train_test(bare, seed=3)
+    assert len(train_part) + len(test_part) == 840
+    assert abs(len(test_part) - 168) <= 5
+
+
+# --- arrays ---
+
+
+def test_arrays_in_the_shapes_people_hold() -> None:
+    grey = np.zeros((3, 5, 4), np.uint8)
+    assert as_images(grey).shape == (3, 5, 4, 1)
+    assert as_images(np.zeros((3, 5, 4, 3), np.uint8)).shape == (3, 5, 4, 3)
+    for wrong in (np.zeros((3, 5, 4)), np.zeros((3, 20), np.uint8), np.zeros((3, 5, 4, 2), np.uint8), grey[:0]):
+        with pytest.raises(InputError, match="images must"):
+            as_images(wrong)
+
+
+def test_labels_of_any_one_type() -> None:
+    classes, index = index_labels(["b", "a", "b"])
+    assert (classes.tolist(), index.tolist()) == (["a", "b"], [1, 0, 1])
+    classes, index = index_labels([-1, 7, 7])
+    assert (classes.tolist(), index.tolist()) == ([-1, 7], [0, 1, 1])
+    for wrong, words in (([1, 1], "at least two classes"), ([[1, 0], [0, 1]], "one a row"), ([1, None], "one type")):
+        with pytest.raises(InputError, match=words):
+            index_labels(np.array(wrong, dtype=object))
+
+
+def test_stores_that_contradict_themselves_are_refused(small: ImageStore) -> None:
+    with pytest.raises(InputError, match="one label"):
+        ImageStore(small.images, small.labels[1:], small.class_names)
+    with pytest.raises(InputError, match="class names"):
+        ImageStore(small.images, small.labels, ("0", "1"))
+    with pytest.raises(InputError, match="uint8"):
+        ImageStore(small.images.astype(np.float32), small.labels, small.class_names)
+    with pytest.raises(InputError, match="int64"):
+        ImageStore(small.images, small.labels.astype(np.int32), small.class_names)
+    with pytest.raises(InputError, match="no valid Unicode"):
+        ImageStore(small.images, small.labels, (*small.class_names[:9], "\udcff"))
+
+
+def test_the_fingerprint_changes_with_pixels_labels_and_names(small: ImageStore) -> None:
+    other_pixel, other_label = small.images.copy(), small.labels.copy()
+    other_pixel[3, 4, 5] += 1
+    other_label[0] = (other_label[0] + 1) % 10
+    stores = [
+        small,
+        ImageStore(other_pixel, small.labels, small.class_names),
+        ImageStore(small.images, other_label, small.class_names),
+        ImageStore(small.images, small.labels, tuple("abcdefghij")),
+    ]
+    stores.append(ImageStore(small.images, small.labels, small.class_names))  # without its split
+    assert len({store.fingerprint() for store in stores}) == 5
+    assert replace(small, images=small.images.copy()).fingerprint() == small.fingerprint()
+
+
+# --- decoding ---
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP"])
+def test_pixels_of_lossless_files_come_back_as_they_were(kind: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    content = encoded(Image.fromarray(pixels), kind, **({"lossless": True} if kind == "WEBP" else {}))
+    assert np.array_equal(decode_bytes(content, GREY)[..., 0], pixels)
+
+
+def test_jpeg_in_colour_and_cmyk() -> None:
+    red = Image.new("RGB", (8, 8), (250, 10, 10))
+    for image in (red, red.convert("CMYK")):
+        pixels = decode_bytes(encoded(image, "JPEG"), COLOUR)
+        assert pixels.shape == (8, 8, 3)
+        assert np.abs(pixels.reshape(-1, 3).mean(0) - [250, 10, 10]).max() < 6
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    deep = Image.fromarray((np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8))
+    for kind in ("PNG", "TIFF"):
+        pixels = decode_bytes(encoded(deep, kind), GREY)[..., 0]
+        assert np.array_equal(pixels, np.round(np.arange(64).reshape(8, 8) * 1000 / 257))
+
+
+def test_one_bit_palette_and_transparency() -> None:
+    assert decode_bytes(encoded(Image.new("1", (8, 8), 1)), GREY).min() == 255
+    palette = Image.new("RGB", (8, 8), (0, 0, 255)).quantize(4)
+    assert decode_bytes(encoded(palette), COLOUR)[0, 0].tolist() == [0, 0, 255]
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert decode_bytes(encoded(clear), COLOUR).min() == 255  # laid over white
+    half = Image.new("LA", (8, 8), (0, 128))
+    assert abs(int(decode_bytes(encoded(half), GREY)[0, 0, 0]) - 127) <= 1
+
+
+def test_the_exif_orientation_is_applied() -> None:
+    picture = Image.new("L", (8, 8), 0)
+    picture.paste(255, (0, 0, 8, 4))  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by half
+    pixels = decode_bytes(encoded(picture, "PNG", exif=exif), GREY)[..., 0]
+    assert pixels[:4].max() == 0
+    assert pixels[4:].min() == 255
+
+
+def test_another_size_keeps_the_whole_picture_and_pads_with_its_border() -> None:
+    wide = np.full((10, 40), 60, np.uint8)
+    wide[3:7, 5:35] = 255
+    pixels = decode_bytes(encoded(Image.fromarray(wide)), GREY)[..., 0]
+    assert (pixels[:3] == 60).all()
+    assert (pixels[5:] == 60).all()
+    assert pixels[3:5, 1:7].min() > 130  # the bar is still there, all of it
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_any_size_becomes_the_spec(height: int, width: int, to_height: int, to_width: int, channels: int) -> None:
+    image = Image.fromarray(np.full((height, width, 3), 77, np.uint8))
+    pixels = decode_bytes(encoded(image), ImageSpec.unit(to_height, to_width, channels))
+    assert pixels.shape == (to_height, to_width, channels)
+    assert (pixels == 77).all()  # nothing of another colour comes in
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"hello, I am a text", "not a readable"),
+        (encoded(Image.effect_noise((64, 64), 50))[:900], "not a readable"),
+        (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:700], "not a readable"),
+        (b"%PDF-1.4", "not a readable"),
+    ],
+    ids=["empty", "text", "half a png", "half a jpeg", "pdf"],
+)
+def test_what_is_no_whole_image_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(ImageError, match=words):
+        decode_bytes(content, GREY)
+
+
+@given(st.binary(max_size=300), st.integers(0, 200))
+@settings(max_examples=150, deadline=None)
+def test_damaged_bytes_never_raise_anything_else(noise: bytes, cut: int) -> None:
+    whole = encoded(Image.new("RGB", (16, 16), (1, 2, 3)))
+    for content in (noise, whole[:cut] + noise):
+        with contextlib.suppress(ImageError):
+            assert decode_bytes(content, GREY).shape == (8, 8, 1)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked() -> None:
+    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(ImageError, match="limit"):
+        decode_bytes(bomb, GREY)
+
+
+def test_float_images_are_refused_rather_than_guessed() -> None:
+    with pytest.raises(ImageError, match="range is unknown"):
+        decode_bytes(encoded(Image.new("F", (8, 8), 0.5), "TIFF"), GREY)
+    with pytest.raises(ImageError, match="range is unknown"):
+        decode_bytes(encoded(Image.new("I", (8, 8), 200), "TIFF"), GREY)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be read: No such file"):
+        decode_file(tmp_path / "none.png", GREY)
+
+
+def test_image_files_of_a_folder_in_a_settled_order(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "sub/c.webp", ".hidden.png", ".git/d.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [str(path.relative_to(tmp_path)) for path in image_files([tmp_path])]
+    assert names == ["a.JPG", "b.png", "sub/c.webp"]
+    assert image_files([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]  # named by hand: taken at its word
+    (tmp_path / "empty").mkdir()
+    for wrong, words in ((tmp_path / "gone", "no such file"), (tmp_path / "empty", "no images in the folder")):
+        with pytest.raises(InputError, match=words):
+            image_files([wrong])
