@@ -14,6 +14,9 @@ from littoral.cli.output import say
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
 
+WIDE = 110
+"""Columns from which on there is room for a title, a bar and the speed beside the figures."""
+
 PLAIN_LINE_SECONDS = 10.0
 """Where there is no terminal, epochs shorter than this share a line, so that a log stays readable."""
 
@@ -31,15 +34,16 @@ class Bar:
         """Show the bar."""
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
-        self.task = self.progress.add_task(self.title, total=plan.steps, completed=plan.start_step, figures="")
+        self.task = self.progress.add_task(self.title, total=plan.steps, completed=plan.start_step, figures="starting")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
         """Move the bar."""
         if self.task is None:
             return
+        speed = f"{images_per_second:,.0f} img/s  " if self.progress.console.width >= WIDE else ""
         figures = (
             f"epoch {epoch}/{self.epochs}  loss {loss:.4f}  acc {100 * accuracy:.2f} %  "
-            f"{images_per_second:,.0f} img/s  {self.left.text(step)} left"
+            f"{speed}{self.left.text(step)} left"
         )
         self.progress.update(self.task, completed=step, figures=figures)
 
@@ -85,8 +89,8 @@ def follow(title: str, quiet: bool) -> Iterator[Observer]:
         yield Lines(title)
     else:
         console = Console(stderr=True)
-        bar = BarColumn(bar_width=None if console.width < 100 else 20)
-        columns = (TextColumn("{task.description}"), bar, TextColumn("{task.fields[figures]}"))
+        name, figures = TextColumn("{task.description}"), TextColumn("{task.fields[figures]}")
+        columns = (name, BarColumn(bar_width=20), figures) if console.width >= WIDE else (figures,)
         with Progress(*columns, console=console, transient=True) as progress:
             yield Bar(progress, title)
 

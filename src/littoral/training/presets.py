@@ -71,8 +71,8 @@ _ARTICLE = Preset(
         },
         hidden=(),
     ),
-    expected="@article-expected",
-    cost="@article-cost",
+    expected="99.0 % on MNIST after 3 epochs, 99.2 % after 10",
+    cost="about half a minute an epoch of MNIST on two CPU cores",
     shows_test_accuracy=True,
 )
 
@@ -90,8 +90,8 @@ _ARTICLE_PROSE = Preset(
         },
         hidden=(256,),
     ),
-    expected="@prose-expected",
-    cost="@prose-cost",
+    expected="98.5 % on MNIST after 1 epoch",
+    cost="about six minutes an epoch of MNIST on two CPU cores",
 )
 
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE)}
