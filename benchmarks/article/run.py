@@ -25,6 +25,7 @@ import littoral as lt
 from littoral.evaluation.intervals import mean_over_seeds
 
 PRESET, EPOCHS, SEEDS, ARMS = "article", 10, (0, 1, 2), ("fused", "shallow", "deep")
+START, END = "<!-- article: written by benchmarks/article/run.py page -->", "<!-- end -->"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
 ACCURACY, SPEED = HERE / "accuracy.csv", HERE / "speed.csv"
 
@@ -102,7 +103,7 @@ def speed(keras_python: str) -> None:
 
 
 def page() -> None:
-    """README.md: the words of page.md, the figures from the rows; a partial grid is shown as such."""
+    """README.md here from page.md and the rows, and the tables in the README of the project."""
     rows, timed = current(ACCURACY), current(SPEED)
     found = {arm: {row["seed"]: float(row["accuracy"]) for row in rows if row["arm"] == arm} for arm in ARMS}
     missing = len(ARMS) * len(SEEDS) - len(rows) + 2 * len(SEEDS) - len(timed)
@@ -147,6 +148,10 @@ def page() -> None:
         "code": CODE,
     }.items():
         text = text.replace("{" + name + "}", value)
+    front = HERE.parents[1] / "README.md"
+    before, rest = front.read_text().split(START)
+    block = "\n\n".join(["\n".join(table), "\n".join(pairs)])
+    front.write_text(f"{before}{START}\n{block}\n{END}{rest.split(END)[1]}")
     (HERE / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
 
 

@@ -20,26 +20,18 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from littoral.errors import InputError
-    from littoral.evaluation import metrics
+    from littoral.evaluate_model import evaluate_model
     from littoral.images.builtin import load_named
     from littoral.images.splits import train_test
     from littoral.model_file import load_model
-    from littoral.nn.inference import predict_probabilities
     from littoral.training.run import choose_device
 
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
     _, part = train_test(load_named(data), seed=0)
-    if part.class_names != trained.class_names:
-        raise InputError(
-            f"{model} knows the classes {', '.join(trained.class_names)}, but {data} has {', '.join(part.class_names)}"
-        )
     trained.model.to(place)
-    figures = metrics.evaluate(
-        predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names
-    )
+    figures = evaluate_model(trained, part)
     if json:
         print_json({"model": str(model), "data": data, "part": "test"} | asdict(figures))
         return

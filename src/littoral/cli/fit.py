@@ -37,68 +37,33 @@ def fit(
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
-    from littoral.errors import InputError
-    from littoral.evaluation.metrics import evaluate
-    from littoral.files import require_writable
+    from littoral.cli.progress import follow
+    from littoral.fit_file import checkpoint_of, fit_file
     from littoral.images.builtin import load_named
-    from littoral.images.splits import label_budget, train_test
-    from littoral.model_file import save_model
     from littoral.nn.cost import model_cost
-    from littoral.nn.inference import predict_probabilities
-    from littoral.training.presets import get_arm, get_preset
-    from littoral.training.run import choose_device, fit_arm
+    from littoral.training.presets import get_preset
+    from littoral.training.run import choose_device
 
     chosen = get_preset(preset)
     recipe = chosen.recipe.lasting(epochs, steps)
     place = choose_device(device)
     set_threads(threads)
-    target = out if out is not None else Path(f"{Path(data).name}-{preset}-{arm}-seed{seed}.safetensors")
     store = load_named(data)
-    get_arm(chosen, arm, (store.images.shape[3], *store.images.shape[1:3]), len(store.class_names))
-    require_writable(target)
-    checkpoint = target.with_name(target.name + ".checkpoint")
-    if checkpoint.exists() and not resume:
-        raise InputError(
-            f"{checkpoint} is left from a run that was interrupted: go on from it with --resume, "
-            "or delete it to start again"
-        )
-    if resume and not checkpoint.exists():
-        if target.exists():
-            raise InputError(f"nothing to resume: {target} is finished; leave --resume out to train it anew")
+    target = out if out is not None else Path(f"{data}-{preset}-{arm}-seed{seed}.safetensors")
+    checkpoint = checkpoint_of(target)
+    if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
-
-    train_part, test_part = train_test(store, seed)
-    if labels_per_class is not None:
-        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
-
-    from littoral.cli.progress import follow
-
     try:
         with follow(f"{preset} {arm}", quiet) as observer:
-            trained = fit_arm(
-                chosen,
-                arm,
-                recipe,
-                train_part,
-                seed,
-                place,
-                observer,
-                checkpoint=checkpoint,
-                resume=resume,
-                shown=test_part if chosen.shows_test_accuracy else None,
+            trained = fit_file(
+                store, chosen, arm, recipe, target, seed, labels_per_class, place, observer, resume=resume
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
         raise Interrupted(f"interrupted; {kept or 'no epoch was finished, so nothing is kept'}") from None
 
-    probabilities = predict_probabilities(trained.model, test_part.images, trained.image)
-    figures = evaluate(probabilities, test_part.labels, store.class_names)
-    test = {"accuracy": figures.accuracy, "n": figures.n, "ci95": list(figures.ci95)}
-    trained.record["test"] = test
-    save_model(trained, target)
-    checkpoint.unlink(missing_ok=True)
-
-    cost = model_cost(trained.model)
+    cost, record = model_cost(trained.model), trained.record
+    test = record["test"]
     if json:
         print_json(
             {
@@ -107,17 +72,18 @@ def fit(
                 "seed": seed,
                 "params": cost.params,
                 "macs": cost.macs,
-                "images_seen": trained.record["images_seen"],
-                "train_seconds": trained.record["train_seconds"],
-                "epoch_seconds": [round(epoch["seconds"], 3) for epoch in trained.record["history"]],
+                "images_seen": record["images_seen"],
+                "train_seconds": record["train_seconds"],
+                "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
                 "out": str(target),
             }
         )
     else:
         print(
-            f"test accuracy {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, n = {figures.n:,})\n"
+            f"test accuracy {percent(test['accuracy'])} % "
+            f"(95 % interval {interval(test['ci95'])}, n = {test['n']:,})\n"
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
-            f"{trained.record['train_seconds']:.1f} s of training, seed {seed}\n"
+            f"{record['train_seconds']:.1f} s of training, seed {seed}\n"
             f"model file: {target}"
         )

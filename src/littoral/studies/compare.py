@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from littoral.errors import InputError
+from littoral.evaluate_model import evaluate_model
 from littoral.evaluation.intervals import mean_over_seeds
-from littoral.evaluation.metrics import evaluate
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.nn.cost import config_cost
-from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import DEFAULT, get_arm, get_preset
 from littoral.training.run import choose_device, fit_arm
@@ -149,8 +148,7 @@ def compare(
         for name in names:
             follow = Silent() if observer is None else observer(name, seed)
             trained = fit_arm(chosen, name, recipe, train_part, seed, place, follow)
-            probabilities = predict_probabilities(trained.model, test_part.images, trained.image)
-            figures = evaluate(probabilities, test_part.labels, data.class_names)
+            figures = evaluate_model(trained, test_part)
             seconds = trained.record["train_seconds"]
             runs[name].append(Run(seed, figures.accuracy, figures.n, figures.ci95, seconds))
             if on_run is not None:

@@ -1,0 +1,75 @@
+"""A data set -> a model file that was tested once, with a checkpoint beside it until it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from littoral.errors import InputError
+from littoral.evaluate_model import evaluate_model
+from littoral.files import require_writable
+from littoral.images.splits import label_budget, train_test
+from littoral.images.store import ImageStore
+from littoral.model_file import save_model
+from littoral.training.loop import Observer
+from littoral.training.presets import Preset, get_arm
+from littoral.training.recipe import Recipe
+from littoral.training.run import TrainedModel, fit_arm
+
+
+def checkpoint_of(target: Path) -> Path:
+    """Where the state of an unfinished run lies: beside the model file that it will become."""
+    return Path(f"{target}.checkpoint")
+
+
+def fit_file(
+    data: ImageStore,
+    preset: Preset,
+    arm: str,
+    recipe: Recipe,
+    target: Path,
+    seed: int,
+    labels_per_class: int | None,
+    device: torch.device,
+    observer: Observer,
+    resume: bool,
+) -> TrainedModel:
+    """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
+
+    `labels_per_class`: train on so many images of each class only. `resume`: go on from the checkpoint of the same run
+    where there is one. What cannot work is refused, with InputError, before anything is trained: among it a checkpoint
+    that would be overwritten, and a finished model file that there is nothing to resume for.
+    """
+    height, width, channels = data.images.shape[1:]
+    get_arm(preset, arm, (channels, height, width), len(data.class_names))
+    require_writable(target)
+    checkpoint = checkpoint_of(target)
+    if checkpoint.exists() and not resume:
+        raise InputError(
+            f"{checkpoint} is left from a run that was interrupted: go on from it with --resume, "
+            "or delete it to start again"
+        )
+    if resume and target.exists() and not checkpoint.exists():
+        raise InputError(f"nothing to resume: {target} is finished; leave --resume out to train it anew")
+
+    train_part, test_part = train_test(data, seed)
+    if labels_per_class is not None:
+        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+    trained = fit_arm(
+        preset,
+        arm,
+        recipe,
+        train_part,
+        seed,
+        device,
+        observer,
+        checkpoint=checkpoint,
+        resume=resume,
+        shown=test_part if preset.shows_test_accuracy else None,
+    )
+    figures = evaluate_model(trained, test_part)
+    trained.record["test"] = {"accuracy": figures.accuracy, "n": figures.n, "ci95": list(figures.ci95)}
+    save_model(trained, target)
+    checkpoint.unlink(missing_ok=True)
+    return trained
