@@ -17,16 +17,15 @@ import littoral
 from littoral.training.presets import get_preset
 
 SOURCE = Path(littoral.__file__).parent
-TRAINS = ("specs.py", "images/builtin.py", "images/store.py", "images/splits.py", "nn", "training")
-"""What decides the weights of a run. `presets.py` is left out: the preset itself is hashed."""
+TRAINS = ("nn", "training")
+"""What decides the weights of a run, given its images. `presets.py` is left out: the preset itself is hashed."""
 
 
 def code_hash(preset: str) -> str:
     """Twelve digits that change with the code that trains and with the preset, not with comments and docstrings."""
     digest = hashlib.sha256()
     for part in TRAINS:
-        path = SOURCE / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for file in sorted((SOURCE / part).rglob("*.py")):
             if file.name != "presets.py":
                 digest.update(_without_docstrings(file).encode())
     chosen = get_preset(preset)
