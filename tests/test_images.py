@@ -73,7 +73,7 @@ def test_a_changed_mnist_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_data_names_the_known() -> None:
-    with pytest.raises(InputError, match="unknown data 'mnits': expected a built-in set, one of: mnist"):
+    with pytest.raises(InputError, match="unknown data 'mnits': expected one of mnist"):
         load_named("mnits")
 
 

@@ -20,6 +20,7 @@ NAMES = [
     "__version__",
     "compare",
     "load",
+    "load_images",
     "load_mnist",
 ]
 

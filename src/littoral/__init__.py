@@ -14,6 +14,7 @@ from littoral.version import __version__
 if TYPE_CHECKING:
     from littoral.estimator import FusionClassifier, load
     from littoral.images.builtin import load_mnist
+    from littoral.images.load import load_images
     from littoral.images.store import ImageStore
     from littoral.studies.compare import compare
 
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "compare",
     "load",
+    "load_images",
     "load_mnist",
 ]
 
@@ -36,6 +38,7 @@ _LAZY = {
     "FusionClassifier": "littoral.estimator",
     "ImageStore": "littoral.images.store",
     "load": "littoral.estimator",
+    "load_images": "littoral.images.load",
     "load_mnist": "littoral.images.builtin",
     "compare": "littoral.studies.compare",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
+from littoral.cli.data import parse_size, read_data
 from littoral.cli.output import interval, percent, print_json, print_table
 from littoral.cli.settings import set_threads
 
@@ -31,6 +32,12 @@ def compare(
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
+    size: options.Size = None,
+    channels: options.Channels = None,
+    group: options.Group = None,
+    group_from: options.GroupFrom = None,
+    allow_outside: options.AllowOutside = False,
+    strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
@@ -45,12 +52,11 @@ def compare(
 
     from littoral.cli.progress import follow
     from littoral.files import require_folder, write_atomically
-    from littoral.images.builtin import load_named
     from littoral.studies import compare as study
     from littoral.training.loop import Observer
 
     set_threads(threads)
-    store = load_named(data)
+    store = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     command = shlex.join(["littoral", *sys.argv[1:]])
 
     def document(result: Comparison) -> dict[str, Any]:

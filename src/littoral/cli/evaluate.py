@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from littoral.cli import options
+from littoral.cli.data import read_data
 from littoral.cli.output import interval, percent, print_json, print_table
 from littoral.cli.settings import set_threads
 
@@ -10,32 +11,53 @@ from littoral.cli.settings import set_threads
 def evaluate(
     model: options.Model,
     data: options.Data,
+    group: options.Group = None,
+    group_from: options.GroupFrom = None,
+    allow_outside: options.AllowOutside = False,
+    strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Accuracy with its interval, calibration, each class, and what is taken for what, on the data's test part.
+    """Accuracy with its interval, calibration, each class, and what is taken for what.
+
+    On the data's test part where they came split; on the same held-out part where the model was trained on these data;
+    on all images of other data.
 
     Example: littoral evaluate digits.safetensors mnist
     """
     from dataclasses import asdict
 
-    from littoral.evaluate_model import evaluate_model
-    from littoral.images.builtin import load_named
-    from littoral.images.splits import train_test
+    from littoral.evaluate_model import evaluate_model, unseen_part
+    from littoral.images.builtin import NAMES
     from littoral.model_file import load_model
     from littoral.training.run import choose_device
 
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
-    _, part = train_test(load_named(data), seed=0)
+    form = trained.image
+    builtin = data in NAMES
+    store = read_data(
+        data,
+        None if builtin else (form.height, form.width),
+        None if builtin else form.channels,
+        group,
+        group_from,
+        allow_outside,
+        strict,
+        quiet,
+    )
+    which, part = unseen_part(trained, store)
     trained.model.to(place)
     figures = evaluate_model(trained, part)
     if json:
-        print_json({"model": str(model), "data": data, "part": "test"} | asdict(figures))
+        print_json({"model": str(model), "data": data, "part": which} | asdict(figures))
         return
+    parts = {"test": "the test part", "held-out": "the part held out in training", "all": "all images"}
     print(
+        f"{parts[which]} of {data}\n"
         f"accuracy {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, n = {figures.n:,})\n"
         f"balanced accuracy {percent(figures.balanced_accuracy)} %, macro F1 {percent(figures.macro_f1)} %, "
         f"calibration error {percent(figures.ece)} %\n"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli import options
+from littoral.cli.data import parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
@@ -28,6 +29,12 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
+    size: options.Size = None,
+    channels: options.Channels = None,
+    group: options.Group = None,
+    group_from: options.GroupFrom = None,
+    allow_outside: options.AllowOutside = False,
+    strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
@@ -39,7 +46,6 @@ def fit(
     """
     from littoral.cli.progress import follow
     from littoral.fit_file import checkpoint_of, fit_file
-    from littoral.images.builtin import load_named
     from littoral.nn.cost import model_cost
     from littoral.training.presets import get_preset
     from littoral.training.run import choose_device
@@ -48,8 +54,8 @@ def fit(
     recipe = chosen.recipe.lasting(epochs, steps)
     place = choose_device(device)
     set_threads(threads)
-    store = load_named(data)
-    target = out if out is not None else Path(f"{data}-{preset}-{arm}-seed{seed}.safetensors")
+    store = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
+    target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")

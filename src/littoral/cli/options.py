@@ -10,7 +10,32 @@ import typer
 DEFAULT_PRESET = "article"
 """The same as `littoral.training.presets.DEFAULT`, which cannot be asked here without waiting for torch."""
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A built-in data set: mnist.", show_default=False)]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="mnist, a folder (CLASS/image or train|val|test/CLASS/image), or a .csv, .parquet or .npz.",
+        show_default=False,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Side, or height x width, that images are brought to.", show_default="their median, up to 64"),
+]
+Channels = Annotated[
+    int | None, typer.Option(min=1, max=3, help="1 (grey) or 3 (colour).", show_default="1 when all images are grey")
+]
+Group = Annotated[
+    str | None,
+    typer.Option(help="Column of a table that names what images belong to; one group stays on one side of a split."),
+]
+GroupFrom = Annotated[
+    str | None, typer.Option(help="Regular expression that finds each image's group in its path, such as '^[^_]+'.")
+]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Paths in a table may lead out of the table's folder.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 when an image cannot be read.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.safetensors).", show_default=False)]
 Preset = Annotated[str, typer.Option(help="A named model and recipe; `littoral presets` lists them.")]
 Seed = Annotated[

@@ -25,13 +25,14 @@ _MNIST_SHA256 = {
 _IDX_HEADER = {1: 8, 3: 16}  # bytes before the data: a magic number, then one 32-bit size an axis
 
 
+NAMES = ("mnist",)
+"""What `load_named` knows."""
+
+
 def load_named(name: str) -> ImageStore:
     """The data set called `name`; raises InputError with the known names for any other."""
-    if name != "mnist":
-        raise InputError(
-            f"unknown data {name!r}: expected a built-in set, one of: mnist "
-            "(folders and tables of your own images are not read yet)"
-        )
+    if name not in NAMES:
+        raise InputError(f"unknown data {name!r}: expected one of {', '.join(NAMES)}")
     return load_mnist()
 
 

@@ -1,13 +1,53 @@
-"""Where images lie: paths named by a user -> image files, in a settled order."""
+"""Where images lie: folders, and paths named by a user -> an ImageTable, or image files in a settled order.
+
+Tables in files (CSV, Parquet, npz) are read by `tabular.py`.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from littoral.errors import InputError
+from littoral.images.table import ImageTable
+from littoral.images.tabular import read_csv, read_npz, read_parquet
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+_PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def read_table(
+    place: Path, group_column: str | None = None, group_from: str | None = None, allow_outside: bool = False
+) -> ImageTable:
+    """The labelled images at `place`: a folder of class folders, or a .csv, .parquet or .npz file.
+
+    Folders: `CLASS/image`, or `train|val|valid|validation|test/CLASS/image` where every folder on top has one of these
+    names. `group_column`: the column of a table that names each image's group. `group_from`: a regular expression
+    searched in each image's path; what its first bracket (or all of it) matches is the group. `allow_outside`: paths in
+    a table may lead out of the table's folder.
+
+    Raises InputError for a place that holds no labelled images in one of these forms.
+    """
+    suffix = place.suffix.lower()
+    if group_column is not None and (place.is_dir() or suffix not in (".csv", ".parquet")):
+        raise InputError(f"--group names a column of a CSV or Parquet table, and {place} is none; use --group-from")
+    if place.is_dir():
+        table = _read_folder(place)
+    elif not place.exists():
+        raise InputError(f"no such file or folder: {place}")
+    elif suffix == ".csv":
+        table = read_csv(place, group_column, allow_outside)
+    elif suffix == ".parquet":
+        table = read_parquet(place, group_column, allow_outside)
+    elif suffix == ".npz":
+        table = read_npz(place)
+    else:
+        raise InputError(f"cannot read {place} as labelled images: expected a folder, .csv, .parquet or .npz")
+    return table if group_from is None else replace(table, groups=_groups_from(table, group_from))
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -18,13 +58,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES
-                and file.is_file()
-                and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            inside, _ = _walk(path)
             if not inside:
                 raise InputError(f"no images in the folder {path}: expected files ending in {', '.join(SUFFIXES)}")
             found += inside
@@ -33,3 +67,68 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         else:
             raise InputError(f"{'not a file' if path.exists() else 'no such file'} or folder: {path}")
     return found
+
+
+def _read_folder(place: Path) -> ImageTable:
+    tops = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    given = bool(tops) and all(path.name.lower() in _PART_FOLDERS for path in tops)
+    rows: list[tuple[Path, str, str]] = []  # file, label, part
+    skipped = sum(path.is_file() for path in place.iterdir())
+    for top in tops:
+        files, others = _walk(top)
+        skipped += others
+        for file in files:
+            inside = file.relative_to(top).parts
+            if not given:
+                rows.append((file, top.name, ""))
+            elif len(inside) > 1:
+                rows.append((file, inside[0], _PART_FOLDERS[top.name.lower()]))
+            else:  # beside the class folders: it has no class
+                skipped += 1
+    if not rows:
+        raise InputError(
+            f"no labelled images in the folder {place}: expected CLASS/image or train|val|test/CLASS/image, "
+            f"with files ending in {', '.join(SUFFIXES)}"
+        )
+    return ImageTable(
+        images=tuple(file for file, _, _ in rows),
+        names=tuple(str(file.relative_to(place)) for file, _, _ in rows),
+        labels=tuple(label for _, label, _ in rows),
+        groups=None,
+        split=tuple(part for _, _, part in rows) if given else None,
+        source=str(place),
+        skipped=skipped,
+    )
+
+
+def _walk(folder: Path) -> tuple[list[Path], int]:
+    """Image files in and below a folder, sorted, and how many other or hidden files there are. Links to folders are
+    not followed, so that none can lead in a circle."""
+
+    def stop(error: OSError) -> None:
+        raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+
+    files, others = [], 0
+    for root, folders, names in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
+                others += 1
+            else:
+                files.append(path)
+    return sorted(files), others
+
+
+def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--group-from needs a regular expression, got {pattern!r}: {error}") from error
+    groups = []
+    for name in table.names:
+        match = expression.search(name)
+        if match is None:
+            raise InputError(f"--group-from {pattern!r} matches nothing in {name!r}; every image needs a group")
+        groups.append(match.group(1) if expression.groups else match.group())
+    return tuple(groups)

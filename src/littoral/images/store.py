@@ -17,7 +17,8 @@ from littoral.errors import InputError
 class ImageStore:
     """Images (n × height × width × channels, uint8), the class index of each (n, int64), and the classes' names.
 
-    `split` names the part each image was given ("train" or "test") where the data came already split, else None.
+    `split` names the part each image was given ("train", "val" or "test") where the data came already split, else
+    None. `groups` numbers what each image belongs to (a person, a site); one group is never on both sides of a split.
     `source` is what a record calls the data, such as "mnist".
     """
 
@@ -25,6 +26,7 @@ class ImageStore:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     split: NDArray[np.str_] | None = None
+    groups: NDArray[np.int64] | None = None
     source: str = "arrays"
 
     def __post_init__(self) -> None:
@@ -36,8 +38,10 @@ class ImageStore:
             )
         if self.labels.dtype != np.int64 or self.labels.ndim != 1:
             raise InputError(f"labels must be int64 of shape (n,), got {self.labels.dtype} of {self.labels.shape}")
-        if len(self.labels) != len(images) or (self.split is not None and len(self.split) != len(images)):
+        if len(self.labels) != len(images):
             raise InputError(f"each of the {len(images)} images needs one label, got {len(self.labels)} labels")
+        if any(column is not None and len(column) != len(images) for column in (self.split, self.groups)):
+            raise InputError(f"split and groups, where given, need one value for each of the {len(images)} images")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise InputError(f"labels must index the {len(self.class_names)} class names")
         for name in self.class_names:
@@ -51,15 +55,34 @@ class ImageStore:
 
     def subset(self, index: NDArray[np.int64]) -> ImageStore:
         """The images at `index`, in that order."""
-        split = None if self.split is None else self.split[index]
-        return replace(self, images=self.images[index], labels=self.labels[index], split=split)
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            split=None if self.split is None else self.split[index],
+            groups=None if self.groups is None else self.groups[index],
+        )
+
+    def with_classes(self, class_names: tuple[str, ...]) -> ImageStore:
+        """The same images with their labels numbered by these names, of which there may be more.
+
+        Raises InputError for an image of a class that is not among them.
+        """
+        unknown = [name for name in self.class_names if name not in class_names]
+        if unknown:
+            raise InputError(
+                f"the model knows the classes {', '.join(class_names)}, but {self.source} has {unknown[0]!r} too"
+            )
+        numbers = np.array([class_names.index(name) for name in self.class_names], np.int64)
+        return replace(self, labels=numbers[self.labels], class_names=class_names)
 
     def fingerprint(self) -> str:
-        """SHA-256 over pixels, labels, class names and given split: equal for two runs on the same data."""
+        """SHA-256 over pixels, labels, class names, given split and groups: equal for two runs on the same data."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         digest.update(b"" if self.split is None else "\n".join(self.split).encode())
+        digest.update(b"" if self.groups is None else np.ascontiguousarray(self.groups).data)
         return digest.hexdigest()
 
 

@@ -1,0 +1,48 @@
+"""ImageTable: where labelled images are and what they show, before any is decoded.
+
+Sources make it, `build.py` decodes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from littoral.errors import InputError
+
+PARTS = ("train", "val", "test")
+"""Names of the parts of data that come already split."""
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One row an image: where it is (a file, encoded bytes, or a uint8 array), what a message calls it, its label.
+
+    `groups`: images of one group (a person, a site, a day) never straddle a split. `split`: the part of each image
+    where the data came split. `skipped`: files that were passed over because they are hidden or no images.
+    """
+
+    images: tuple[Path | bytes | NDArray[np.uint8], ...]
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    split: tuple[str, ...] | None
+    source: str
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise InputError(f"{self.source} holds no labelled images")
+        columns = (self.names, self.labels, self.groups or self.labels, self.split or self.labels)
+        if any(len(column) != len(self.images) for column in columns):
+            raise InputError(f"{self.source}: names, labels, groups and split need one value an image")
+        if len(set(self.labels)) < 2:
+            raise InputError(
+                f"{self.source} holds one class, {self.labels[0]!r}; a classifier needs at least two, "
+                "each in a folder of its own or with a label of its own"
+            )
+        if self.split is not None and (wrong := set(self.split) - set(PARTS)):
+            raise InputError(f"{self.source}: a split is one of {', '.join(PARTS)}, got {sorted(wrong)[0]!r}")

@@ -1,0 +1,428 @@
+"""Own images from folders, tables and arrays: read alike, never leaking, never ended by one broken file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import littoral as lt
+from littoral.errors import InputError
+from littoral.images.load import Reading, load_data
+from littoral.images.parallel import in_parallel
+from littoral.images.sources import read_table
+from littoral.images.splits import grouped_split, tied_images, train_test
+from littoral.images.store import ImageStore
+from littoral.model_file import load_model
+
+CLASSES = ("hund und katze", "猫")
+
+
+def picture(seed: int, size: tuple[int, int] = (20, 24), colour: bool = True) -> Image.Image:
+    shape = (*size, 3) if colour else size
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten PNG files of each of two classes, and things that are none."""
+    place = tmp_path / "photos"
+    for number in range(20):
+        path = place / CLASSES[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(path)
+    (place / "notes.txt").write_text("mine")
+    (place / CLASSES[0] / ".DS_Store").write_text("")
+    (place / CLASSES[1] / ".hidden.png").write_text("")
+    return place
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    with open(path, "w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def as_rows(folder: Path, relative_to: Path) -> list[dict[str, str]]:
+    files = sorted(folder.rglob("[0-9]*.png"), reverse=True)
+    return [{"path": str(file.relative_to(relative_to)), "label": file.parent.name} for file in files]
+
+
+# --- sources ---
+
+
+def test_a_folder_of_class_folders(folder: Path) -> None:
+    table = read_table(folder)
+    assert set(table.labels) == set(CLASSES)
+    assert len(table.images) == 20
+    assert table.skipped == 3
+    assert table.split is None
+    loaded = load_data(str(folder))
+    assert loaded.store.images.shape == (20, 20, 24, 3)
+    assert loaded.store.class_names == CLASSES
+    assert loaded.remarks() == ["3 files passed over: hidden, no images, or beside the class folders"]
+
+
+def test_the_same_images_from_anywhere_give_the_same_store(folder: Path, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    from_folder = load_data(str(folder)).store
+    rows = as_rows(folder, tmp_path)
+    places = [write_csv(tmp_path / "t.csv", rows)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "paths.parquet")
+    encoded = [{"image": (tmp_path / row["path"]).read_bytes(), "label": row["label"]} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(encoded), tmp_path / "bytes.parquet")
+    structs = [{"image": {"bytes": row["image"], "path": "x"}, "label": row["label"]} for row in encoded]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(structs), tmp_path / "structs.parquet")
+    pixels = np.stack([np.asarray(Image.open(tmp_path / row["path"])) for row in rows])
+    np.savez(tmp_path / "a.npz", images=pixels, labels=np.array([row["label"] for row in rows]))
+    places += [tmp_path / name for name in ("paths.parquet", "bytes.parquet", "structs.parquet", "a.npz")]
+    for place in places:
+        store = load_data(str(place)).store
+        assert np.array_equal(store.images, from_folder.images), place
+        assert np.array_equal(store.labels, from_folder.labels), place
+        assert store.fingerprint() == from_folder.fingerprint()
+
+
+def test_integer_labels_are_text_wherever_they_come_from(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    images = np.stack([np.asarray(picture(seed)) for seed in range(4)])
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([3, 10, 3, 10]))
+    encoded = io.BytesIO()
+    rows = []
+    for number, label in enumerate([3.0, 10.0, 3.0, 10.0]):  # as pandas writes a column with a gap
+        encoded = io.BytesIO()
+        picture(number).save(encoded, "PNG")
+        rows.append({"image": encoded.getvalue(), "label": label})
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    stores = [load_data(str(tmp_path / name)).store for name in ("a.npz", "a.parquet")]
+    assert stores[0].class_names == ("10", "3")
+    assert stores[0].fingerprint() == stores[1].fingerprint()
+
+
+def test_folders_that_come_split(tmp_path: Path) -> None:
+    for number, part in enumerate(["train"] * 6 + ["Valid"] * 2 + ["test"] * 4):
+        path = tmp_path / part / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number, colour=False).save(path)
+    picture(99).save(tmp_path / "train" / "stray.png")
+    loaded = load_data(str(tmp_path))
+    assert loaded.store.images.shape[3] == 1
+    assert loaded.store.split is not None
+    assert sorted(loaded.store.split) == ["test"] * 4 + ["train"] * 6 + ["val"] * 2
+    assert loaded.remarks() == [
+        "1 files passed over: hidden, no images, or beside the class folders",
+        "2 validation images are kept out of training and test",
+    ]
+    train_part, test_part = train_test(loaded.store, 0)
+    assert (len(train_part), len(test_part)) == (6, 4)
+
+
+def test_classes_may_be_called_train_and_test_beside_others(tmp_path: Path) -> None:
+    for number, name in enumerate(["train", "bus", "train", "bus"]):
+        (tmp_path / name).mkdir(exist_ok=True)
+        picture(number).save(tmp_path / name / f"{number}.png")
+    assert load_data(str(tmp_path)).store.class_names == ("bus", "train")
+
+
+def test_a_table_with_groups_and_a_given_split(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        row | {"who": str(i % 5), "split": "test" if i < 6 else "train"}
+        for i, row in enumerate(as_rows(folder, tmp_path))
+    ]
+    file = write_csv(tmp_path / "t.csv", rows)
+    store = load_data(str(file), Reading(group_column="who")).store
+    assert store.groups is not None
+    assert len(set(store.groups.tolist())) == 5
+    assert len(train_test(store, 0)[1]) == 6
+
+
+def test_sizes_and_channels(tmp_path: Path) -> None:
+    for number, size in enumerate([(100, 300), (100, 300), (50, 60), (200, 301)]):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        picture(number, size, colour=False).convert("RGB").save(tmp_path / "ab"[number % 2] / f"{number}.png")
+    assert load_data(str(tmp_path)).store.images.shape[1:] == (20, 64, 1)  # median 100×300, at most 64; grey as RGB
+    forced = load_data(str(tmp_path), Reading(size=(9, 11), channels=3)).store
+    assert forced.images.shape[1:] == (9, 11, 3)
+
+
+def test_workers_give_the_same_as_this_process(folder: Path) -> None:
+    files = [path for path in sorted(folder.rglob("*.png")) if not path.name.startswith(".")] * 8
+    alone = list(in_parallel(names_of, files, 0))
+    assert [start for start, _ in alone] == [0, 64, 128]
+    assert list(in_parallel(names_of, files, 2)) == alone
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_load_images_in_python(folder: Path) -> None:
+    store = lt.load_images(folder, size=(16, 16))
+    result = lt.compare(store, arms=["shallow"], seeds=1, steps=2)
+    assert result.settings["test_images"] == 4
+    (folder / CLASSES[0] / "00.png").write_bytes(b"broken")
+    with pytest.warns(UserWarning, match=r"1 images left out: hund und katze/00\.png is not a readable"):
+        assert len(lt.load_images(folder)) == 19
+
+
+# --- bad input ---
+
+
+def test_broken_images_are_listed_and_left_out(folder: Path) -> None:
+    first = folder / CLASSES[0]
+    (first / "02.png").write_bytes(b"")
+    (first / "04.png").write_text("a text")
+    (first / "06.png").write_bytes((first / "08.png").read_bytes()[:200])
+    loaded = load_data(str(folder))
+    assert len(loaded.store) == 17
+    assert [name for name, _ in loaded.unreadable] == [f"{CLASSES[0]}/0{n}.png" for n in (2, 4, 6)]
+    assert loaded.remarks()[1].startswith(f"3 images left out: {CLASSES[0]}/02.png is empty (0 bytes) (and 2 more)")
+
+
+def test_extreme_shapes_are_images_too(tmp_path: Path) -> None:
+    for name, size in {"a": (1, 1), "b": (20_000, 3)}.items():
+        (tmp_path / name).mkdir()
+        Image.new("L", size[::-1], 9).save(tmp_path / name / "x.png")
+    assert load_data(str(tmp_path), Reading(size=(8, 8))).store.images.shape == (2, 8, 8, 1)
+
+
+def test_links_in_a_circle_end(folder: Path) -> None:
+    (folder / CLASSES[0] / "again").symlink_to(folder)
+    (folder / CLASSES[0] / "gone.png").symlink_to(folder / "nowhere.png")
+    assert len(read_table(folder).images) == 20
+
+
+def test_many_classes(tmp_path: Path) -> None:
+    labels = np.arange(10_000) % 5_000
+    np.savez(tmp_path / "a.npz", images=np.zeros((10_000, 8, 8), np.uint8), labels=labels)
+    store = load_data(str(tmp_path / "a.npz")).store
+    assert len(store.class_names) == 5_000
+
+
+CSV_FAULTS: dict[str, tuple[str, str]] = {
+    "no label column": ("path,klass\na/1.png,a\n", "has no column 'label': found path, klass"),
+    "no rows": ("path,label\n", "holds no labelled images"),
+    "one class": ("path,label\nphotos/x,a\nphotos/y,a\n", "holds one class, 'a'"),
+    "no label": ("path,label\nphotos/x,a\nphotos/y,\n", "line 3: label must be a word or a whole number, got ''"),
+    "short row": ("path,label\nphotos/x,a\nphotos/y\n", "line 3: label must be a word"),
+    "no path": ("path,label\n,a\n", "line 2: expected a path or image bytes, got ''"),
+    "outside": ("path,label\n../x.png,a\nphotos/y,b\n", "line 2: ../x.png lies outside the table's folder"),
+    "absolute": ("path,label\n/etc/passwd,a\nphotos/y,b\n", "lies outside the table's folder"),
+    "twice": ("path,label\nphotos/x,a\nphotos/x,b\n", "line 3: photos/x stands in line 2 already"),
+    "odd split": ("path,label,split\nphotos/x,a,train\nphotos/y,b,dev\n", "one of train, val, test, got 'dev'"),
+    "no text": ("\x00\x01", "has no column 'path'"),
+}
+
+
+@pytest.mark.parametrize("name", list(CSV_FAULTS))
+def test_tables_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
+    content, words = CSV_FAULTS[name]
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError) as caught:
+        load_data(str(tmp_path / "t.csv"))
+    assert words in str(caught.value)
+
+
+def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    np.savez(tmp_path / "objects.npz", images=np.array([{}], dtype=object), labels=[1])
+    np.savez(tmp_path / "bare.npz", images=np.zeros((2, 8, 8), np.uint8))
+    np.savez(tmp_path / "floats.npz", images=np.zeros((2, 8, 8)), labels=[0, 1])
+    np.savez(tmp_path / "nan.npz", images=np.zeros((2, 8, 8), np.uint8), labels=[0, np.nan])
+    refused = {
+        "empty": "no labelled images in the folder",
+        "nowhere": "unknown data",
+        "x.zip": "expected a folder, .csv, .parquet or .npz",
+        "bad.npz": "is not an .npz of plain arrays",
+        "bad.parquet": "is not a readable Parquet file",
+        "objects.npz": "is not an .npz of plain arrays",
+        "bare.npz": "has no array 'labels'",
+        "floats.npz": "images must be uint8",
+        "nan.npz": "labels must be a word or a whole number, got nan",
+    }
+    for name, words in refused.items():
+        with pytest.raises(InputError) as caught:
+            load_data(str(tmp_path / name))
+        assert words in str(caught.value), name
+    for reading, words in {
+        Reading(group_column="who"): "--group names a column of a CSV or Parquet table",
+        Reading(group_from="("): "needs a regular expression",
+        Reading(group_from="zz"): "matches nothing in",
+    }.items():
+        with pytest.raises(InputError) as caught:
+            load_data(str(folder), reading)
+        assert words in str(caught.value)
+    with pytest.raises(InputError, match="built in"):
+        load_data("mnist", Reading(size=(8, 8)))
+
+
+def test_only_one_class_that_can_be_read(folder: Path) -> None:
+    for path in (folder / CLASSES[0]).glob("*.png"):
+        path.write_bytes(b"x")
+    with pytest.raises(InputError, match=r"10 images can be read, of 1 class\(es\)"):
+        load_data(str(folder))
+
+
+# --- splits that do not leak ---
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=20, max_size=150), st.integers(0, 999))
+def test_a_group_is_never_on_both_sides(pairs: list[tuple[int, int]], seed: int) -> None:
+    # every class has two groups of its own, so that a split exists
+    pairs = pairs + [(label, 100 + 2 * label + side) for label in range(4) for side in (0, 1)]
+    labels, groups = np.array(pairs).T
+    train, test = grouped_split(labels, groups, 0.2, seed)
+    assert sorted([*train, *test]) == list(range(len(labels)))
+    assert not set(groups[train]) & set(groups[test])
+    for side in (train, test):
+        assert set(labels[side]) == {0, 1, 2, 3}
+    again = grouped_split(labels, groups, 0.2, seed)
+    assert np.array_equal(test, again[1])
+
+
+def test_groups_and_equal_pixels_tie_images_in_chains() -> None:
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    images[1] = images[0]
+    store = ImageStore(images, np.array([0, 1] * 3), ("a", "b"), groups=np.array([0, 1, 1, 2, 3, 4]))
+    ties = tied_images(store).tolist()
+    assert ties[0] == ties[1] == ties[2]  # 0 and 1 have the same pixels, 1 and 2 are of one group
+    assert len(set(ties)) == 4
+
+
+def test_a_class_that_cannot_be_parted_is_named(folder: Path) -> None:
+    same = picture(7)
+    for path in (folder / CLASSES[1]).glob("[0-9]*.png"):
+        same.save(path)
+    store = load_data(str(folder)).store
+    with pytest.raises(InputError, match="the class '猫' needs at least 2 different images"):
+        train_test(store, 0)
+
+
+def persons(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """60 persons with ten almost equal images each; every person's label is drawn at random."""
+    faces = rng.integers(0, 256, (60, 12, 12))
+    images = (faces.repeat(10, 0) + rng.integers(-6, 7, (600, 12, 12))).clip(0, 255).astype(np.uint8)
+    return images, rng.permutation(np.arange(60) % 2).repeat(10), np.arange(60).repeat(10)
+
+
+def test_the_leak_of_persons_is_closed_by_groups_and_open_without() -> None:
+    images, labels, groups = persons(np.random.default_rng(0))
+    accuracy = {}
+    for name, known in {"random": None, "grouped": groups}.items():
+        store = ImageStore(images[..., None], labels, ("no", "yes"), groups=known)
+        accuracy[name] = lt.compare(store, arms=["shallow"], seeds=2, epochs=12).arms[0].mean
+    assert accuracy["random"] > 0.9  # it knows the persons
+    assert abs(accuracy["grouped"] - 0.5) < 0.25  # and nothing else
+
+
+# --- the command line ---
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    from littoral.cli.main import run
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_fit_evaluate_and_compare_on_a_folder(
+    call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("fit", "photos", "--steps", "2", "--quiet", "--json")
+    assert code == 0
+    assert "photos: 3 files passed over" in err
+    document = json.loads(out)
+    assert document["test"]["n"] == 4
+    assert document["out"] == "photos-article-fused-seed0.safetensors"
+    model = Path(document["out"])
+    assert load_model(model).class_names == CLASSES
+
+    judged = json.loads(call("evaluate", model, "photos", "--json")[1])
+    assert judged["part"] == "held-out"  # not the images it was trained on
+    assert judged["accuracy"] == document["test"]["accuracy"]
+    other = tmp_path / "new"
+    (other / CLASSES[1]).mkdir(parents=True)
+    (other / "third").mkdir()
+    for number in range(3):
+        picture(100 + number, (40, 90)).save(other / CLASSES[1] / f"{number}.png")
+        picture(200 + number).save(other / "third" / f"{number}.png")
+    code, _, err = call("evaluate", model, other)
+    assert code == 2
+    assert "but new has 'third' too" in err.replace(str(tmp_path) + "/", "")
+    (other / "third").rename(other / CLASSES[0])
+    judged = json.loads(call("evaluate", model, other, "--json")[1])
+    assert (judged["part"], judged["n"]) == ("all", 6)
+
+    code, out, _ = call("compare", "photos", "--arms", "deep", "--seeds", "2", "--steps", "1", "--quiet")
+    assert code == 0
+    assert "16 training and 4 test images of photos" in out
+
+
+def test_the_same_images_give_the_same_weights(
+    call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "t.csv", as_rows(folder, tmp_path))
+    for data, out in (("photos", "one"), ("t.csv", "other")):
+        assert call("fit", data, "--steps", "3", "--quiet", "--out", out)[0] == 0
+    one, other = (load_model(Path(name)).model.state_dict() for name in ("one", "other"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_groups_given_in_training_are_asked_for_in_judging(
+    call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_tens = ("--group-from", r"/(\d)\d")
+    code, _, err = call("fit", "photos", *by_tens, "--steps", "1", "--quiet", "--out", "m")
+    assert code == 0, err
+    assert call("evaluate", "m", "photos", *by_tens)[0] == 0
+    code, _, err = call("evaluate", "m", "photos")
+    assert code == 2
+    assert "give the same --group or --group-from" in err
+
+
+@pytest.mark.parametrize("command", ["fit", "compare"])
+def test_strict_ends_with_2_where_an_image_is_broken(
+    call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / CLASSES[0] / "00.png").write_bytes(b"broken")
+    code, out, err = call(command, "photos", "--steps", "1", "--quiet", "--strict")
+    assert (code, out) == (2, "")
+    assert "1 images left out" in err
+    assert not [name for name in os.listdir() if name.endswith(".safetensors")]
+
+
+@pytest.mark.parametrize("size", ["0", "ax8", "-3", "99999", "8x"])
+def test_sizes_that_cannot_be_are_refused(call: Callable, folder: Path, size: str) -> None:
+    code, _, err = call("fit", folder, "--size", size, "--steps", "1")
+    assert code == 2
+    assert "--size" in err
