@@ -266,7 +266,9 @@ def test_predict_as_json_lines_parquet_and_one_document(call: Callable, model: P
     assert all(row["confidence"] >= row["confidence_2"] >= row["confidence_3"] for row in rows)
     lines = call("predict", model, digits, "--top", "3", "--format", "jsonl")[1].splitlines()
     assert [json.loads(line) for line in lines] == rows
-    assert call("predict", model, digits, "--top", "3", "--format", "parquet", "--out", "p.parquet")[0] == 0
+    assert call("predict", model, digits, "--top", "3", "--out", "p.jsonl")[0] == 0
+    assert Path("p.jsonl").read_text().splitlines() == lines
+    assert call("predict", model, digits, "--top", "3", "--out", "p.parquet")[0] == 0
     import pyarrow.parquet
 
     assert pyarrow.parquet.read_table("p.parquet").to_pylist() == rows
@@ -323,6 +325,38 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     assert os.listdir("results") == ["results.json"]
 
 
+def test_compare_overwrites_no_results(call: Callable) -> None:
+    Path("results").mkdir()
+    Path("results/results.json").write_text("mine")
+    code, _, err = call("compare", "mnist", "--steps", "1", *QUICK, "--out", "results")
+    assert code == 2
+    assert "results.json is there already" in err
+    assert Path("results/results.json").read_text() == "mine"
+
+
+def test_an_interrupted_comparison_says_what_is_kept() -> None:
+    command = [*ON_PART, "compare", "mnist", "--epochs", "2", "--seeds", "5", "--threads", "1", "--out", "results"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not Path("results/results.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate()[1]
+    assert process.returncode == 130
+    assert "results.json holds the runs that were finished" in err
+    document = json.loads(Path("results/results.json").read_text())
+    assert not document["complete"]
+    assert document["arms"][0]["runs"]
+
+
+def test_a_terminal_that_knows_no_unicode_and_a_full_disk() -> None:
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    assert b"28\\xd728" in subprocess.check_output([*LITTORAL, "presets"], env=ascii_only)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*LITTORAL, "presets"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
 def test_compare_some_arms_as_json(call: Callable) -> None:
     code, out, _ = call("compare", "mnist", "--arms", "deep, shallow", "--steps", "1", "--seeds", "1", *QUICK, "--json")
     assert code == 0
@@ -373,6 +407,10 @@ BAD = {
     "top 11": (["predict", "MODEL", "text", "--top", "11"], "--top must be 1 to 10"),
     "unknown format": (["predict", "MODEL", "text", "--format", "xml"], "expected one of csv, jsonl, parquet"),
     "parquet to a terminal": (["predict", "MODEL", "text", "--format", "parquet"], "need --out FILE"),
+    "a format beside one document": (["predict", "MODEL", "text", "--format", "csv", "--json"], "leave --format out"),
+    "rows over the model": (["predict", "MODEL", "text", "--out", "MODEL"], "is one of the files to read"),
+    "rows over an image": (["predict", "MODEL", "text", "--out", "text"], "is one of the files to read"),
+    "a model over a text": (["fit", "mnist", "--steps", "1", "--out", "text"], "text exists and is no littoral model"),
     "rows into no folder": (["predict", "MODEL", "text", "--out", "no/rows.csv"], "the folder no does not exist"),
 }
 

@@ -79,6 +79,20 @@ def test_save_and_load(fitted: lt.FusionClassifier, small: ImageStore, tmp_path:
     assert loaded.get_params()["random_state"] == 0
 
 
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "str"])
+def test_labels_come_back_from_a_file_as_they_went(
+    kind: str, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, labels = arrays
+    given = (labels > 4) if kind == "bool" else (labels + 5).astype(kind)  # with 5 to 14, text sorts otherwise
+    fitted = lt.FusionClassifier(steps=2, random_state=0).fit(images, given)
+    fitted.save(tmp_path / "m")
+    loaded = lt.load(tmp_path / "m")
+    assert loaded.classes_.dtype.kind == fitted.classes_.dtype.kind
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    assert loaded.score(images, given) == fitted.score(images, given)
+
+
 def test_parameters_are_stored_as_given_and_cloned() -> None:
     classifier = lt.FusionClassifier(preset="no such", epochs=-3)
     assert clone(classifier).get_params() == classifier.get_params()
@@ -92,6 +106,9 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "unknown arm": (lt.FusionClassifier(arm="x"), images, labels),
         "must be uint8": (lt.FusionClassifier(), images / 255, labels),
         "one label": (lt.FusionClassifier(), images, labels[1:]),
+        "continuous": (lt.FusionClassifier(), images, labels / 3),
+        "or NaN": (lt.FusionClassifier(), images, np.where(labels == 1, np.nan, labels)),
+        "random_state must be": (lt.FusionClassifier(random_state=np.random.default_rng(1)), images, labels),
         "two classes": (lt.FusionClassifier(), images, labels * 0),
         "at least 8×8": (lt.FusionClassifier(steps=1), images[:, :6, :6], labels),
         "epochs must be at least 1": (lt.FusionClassifier(epochs=0), images, labels),

@@ -286,9 +286,10 @@ def test_image_files_of_a_folder_in_a_settled_order(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "sub/c.webp", ".hidden.png", ".git/d.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    names = [str(path.relative_to(tmp_path)) for path in image_files([tmp_path])]
+    names = [str(path.relative_to(tmp_path)) for path in image_files([tmp_path])[0]]
     assert names == ["a.JPG", "b.png", "sub/c.webp"]
-    assert image_files([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]  # named by hand: taken at its word
+    assert image_files([tmp_path])[1] == 2  # the hidden picture and the text; hidden folders are not looked into
+    assert image_files([tmp_path / "notes.txt"])[0] == [tmp_path / "notes.txt"]  # named by hand: taken at its word
     (tmp_path / "empty").mkdir()
     for wrong, words in ((tmp_path / "gone", "no such file"), (tmp_path / "empty", "no images in the folder")):
         with pytest.raises(InputError, match=words):

@@ -20,7 +20,7 @@ from littoral.errors import InputError
 from littoral.images.load import Reading, load_data
 from littoral.images.parallel import in_parallel
 from littoral.images.sources import read_table
-from littoral.images.splits import grouped_split, tied_images, train_test
+from littoral.images.splits import grouped_split, held_out, tied_images, train_test
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
 
@@ -130,6 +130,17 @@ def test_folders_that_come_split(tmp_path: Path) -> None:
     ]
     train_part, test_part = train_test(loaded.store, 0)
     assert (len(train_part), len(test_part)) == (6, 4)
+
+
+def test_a_test_part_alone_can_be_judged_on_but_not_trained_on(tmp_path: Path) -> None:
+    for number in range(4):
+        path = tmp_path / "test" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(path)
+    store = load_data(str(tmp_path)).store
+    assert len(held_out(store)) == 4
+    with pytest.raises(InputError, match="has no images to train on"):
+        train_test(store, 0)
 
 
 def test_classes_may_be_called_train_and_test_beside_others(tmp_path: Path) -> None:

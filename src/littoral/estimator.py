@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,7 +54,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises InputError for images or labels that cannot be used, and for unknown presets and arms.
         """
         images = as_images(X)
-        classes, labels = index_labels(y)
+        classes, labels = index_labels(_targets(y))
         store = ImageStore(images, labels, tuple(str(label) for label in classes))
         preset = get_preset(self.preset)
         self.model_: TrainedModel = fit_arm(
@@ -90,9 +91,24 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def save(self, path: str | Path) -> None:
-        """Write the trained model to one `.safetensors` model file."""
+        """Write the trained model to one `.safetensors` model file; whole-number and boolean labels keep their type."""
         check_is_fitted(self)
-        save_model(self.model_, Path(path))
+        kept = {"label_type": self.classes_.dtype.name} if self.classes_.dtype.kind in "iub" else {}
+        save_model(replace(self.model_, record=self.model_.record | kept), Path(path))
+
+
+def _labels(trained: TrainedModel) -> NDArray[Any]:
+    """The class names, as the type that the record names."""
+    names = trained.class_names
+    kind = trained.record.get("label_type")
+    if kind == "bool":
+        return np.array([name == "True" for name in names])
+    if kind in {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}:
+        try:
+            return np.array([int(name) for name in names], dtype=kind)
+        except (ValueError, OverflowError) as error:
+            raise ModelFileError(f"the class names {', '.join(names)} are not of the recorded type {kind}") from error
+    return np.array(names)
 
 
 def _whole(name: str, value: Any) -> int | None:
@@ -103,15 +119,29 @@ def _whole(name: str, value: Any) -> int | None:
         raise InputError(f"{name} must be a whole number or None, got {value!r}") from error
 
 
+def _targets(y: Any) -> Any:
+    """The labels, unless they are numbers that name no classes."""
+    values = np.asarray(y)
+    if values.dtype.kind in "fc" and not (np.isfinite(values).all() and (values == np.round(values.real)).all()):
+        raise InputError("labels are continuous or NaN, and this is a classifier: give a class for each image")
+    return values
+
+
 def _seed(random_state: Any) -> int:
     """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
     if isinstance(random_state, int | np.integer):
         return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise InputError(f"random_state must be None, an int or a numpy RandomState, got {random_state!r}") from error
 
 
 def load(path: str | Path) -> FusionClassifier:
-    """A model file as a fitted FusionClassifier. Its labels are the class names that the file holds, as text.
+    """A model file as a fitted FusionClassifier.
+
+    Its labels are of the type that it was fitted with where a FusionClassifier with whole-number or boolean labels
+    saved it, else text: the class names that the file holds.
 
     Raises ModelFileError for a file that is no whole, unchanged model file.
     """
@@ -127,5 +157,5 @@ def load(path: str | Path) -> FusionClassifier:
         random_state=record.get("seed"),
     )
     classifier.model_ = trained
-    classifier.classes_ = np.array(trained.class_names)
+    classifier.classes_ = _labels(trained)
     return classifier

@@ -8,7 +8,7 @@ import numpy as np
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
-from littoral.images.splits import train_test
+from littoral.images.splits import held_out, train_test
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
 from littoral.training.run import TrainedModel
@@ -36,7 +36,7 @@ def unseen_part(trained: TrainedModel, data: ImageStore) -> tuple[Literal["test"
     else all of them. Raises InputError where the images are those of the training, but grouped otherwise.
     """
     if data.split is not None:
-        return "test", train_test(data, seed=0)[1]
+        return "test", held_out(data)
     if trained.record.get("source_pixels_sha256") != pixels_fingerprint(data):
         return "all", data
     if trained.record.get("source_sha256") != data.fingerprint():

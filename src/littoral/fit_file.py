@@ -8,10 +8,9 @@ import torch
 
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model, pixels_fingerprint
-from littoral.files import require_writable
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
-from littoral.model_file import save_model
+from littoral.model_file import require_model_place, save_model
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset, get_arm
 from littoral.training.recipe import Recipe
@@ -43,7 +42,7 @@ def fit_file(
     """
     height, width, channels = data.images.shape[1:]
     get_arm(preset, arm, (channels, height, width), len(data.class_names))
-    require_writable(target)
+    require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:
         raise InputError(

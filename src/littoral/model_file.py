@@ -21,7 +21,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from littoral.errors import InputError, ModelFileError
-from littoral.files import write_atomically
+from littoral.files import require_writable, write_atomically
 from littoral.nn.model import FusionNetConfig, weightless_model
 from littoral.specs import ImageSpec
 from littoral.training.recipe import Recipe
@@ -84,6 +84,18 @@ def load_model(path: Path) -> TrainedModel:
     except InputError as error:
         raise ModelFileError(f"{path} has unusable metadata: {error}") from error
     return _assemble(path, content, tensors)
+
+
+def require_model_place(path: Path) -> None:
+    """Raise InputError unless a model file could be written at `path` without destroying a file of another kind."""
+    require_writable(path)
+    if path.is_file() and path.stat().st_size:
+        try:
+            ours = _read(path)[0].get("format") == FORMAT
+        except ModelFileError:
+            ours = False
+        if not ours:
+            raise InputError(f"{path} exists and is no littoral model file: choose another name, or delete it")
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -10,6 +10,7 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.data import parse_size, read_data
+from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table
 from littoral.cli.settings import set_threads
 
@@ -47,15 +48,23 @@ def compare(
 
     Example: littoral compare mnist --epochs 1 --seeds 1
     """
+    import itertools
     import shlex
     import sys
 
     from littoral.cli.progress import follow
+    from littoral.errors import InputError
     from littoral.files import require_folder, write_atomically
     from littoral.studies import compare as study
     from littoral.training.loop import Observer
+    from littoral.training.presets import get_preset
 
+    get_preset(preset).recipe.lasting(epochs, steps)  # what cannot be is refused before images are read
     set_threads(threads)
+    if out is not None:
+        require_folder(out)
+        if (out / "results.json").exists():
+            raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
     store = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     command = shlex.join(["littoral", *sys.argv[1:]])
 
@@ -69,32 +78,37 @@ def compare(
             out.mkdir(exist_ok=True)
             write_atomically(out / "results.json", encoder.dumps(document(result), indent=2).encode())
 
-    if out is not None:
-        require_folder(out)
+    runs = itertools.count(1)
     with contextlib.ExitStack() as stack:
 
         def observer(arm: str, number: int) -> Observer:
             stack.close()  # the bar of the run before
-            return stack.enter_context(follow(f"{preset} {arm} seed {number}", quiet))
+            return stack.enter_context(follow(f"run {next(runs)}: {preset} {arm} seed {number}", quiet))
 
-        result = study.compare(
-            store,
-            preset=preset,
-            arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
-            seeds=seeds,
-            first_seed=seed,
-            epochs=epochs,
-            steps=steps,
-            labels_per_class=labels_per_class,
-            device=device,
-            observer=observer,
-            on_run=keep,
-        )
+        try:
+            result = study.compare(
+                store,
+                preset=preset,
+                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
+                seeds=seeds,
+                first_seed=seed,
+                epochs=epochs,
+                steps=steps,
+                labels_per_class=labels_per_class,
+                device=device,
+                observer=observer,
+                on_run=keep,
+            )
+        except Interrupted:
+            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
+            if out is not None and (out / "results.json").exists():
+                kept = f"{out / 'results.json'} holds the runs that were finished"
+            raise Interrupted(f"interrupted; {kept}") from None
     if json:
         print_json(document(result))
         return
     print_table(
-        ["arm", "test accuracy %", "95 % interval", "parameters", "MACs an image", "training s"],
+        ["arm", "test accuracy %", "95 % interval", "params", "MACs", "train s"],
         [
             [
                 arm.name,

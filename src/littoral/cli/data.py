@@ -32,7 +32,7 @@ def read_data(
     """
     from littoral.images.load import Reading, load_data
 
-    with _bar(quiet) as on_progress:
+    with bar("reading images", quiet) as on_progress:
         loaded = load_data(
             data, Reading(size, channels, group, group_from, allow_outside), os.cpu_count() or 1, on_progress
         )
@@ -55,14 +55,15 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that moves a bar on a terminal, and does nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("reading images"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(title), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

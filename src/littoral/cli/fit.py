@@ -40,7 +40,9 @@ def fit(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a preset, test it once on the held-out part, write one model file.
+    """Train a preset, test it on the held-out part, write one model file.
+
+    The test part has no say in training. Preset article shows its accuracy after each epoch, as the published code did.
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """

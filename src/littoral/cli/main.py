@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from typing import Annotated
@@ -22,7 +23,12 @@ HELP = """Classify images by fusing shallow and deep features.
 
 Each command has a --help with an example. --debug, anywhere, shows the traceback of an error."""
 
-app = typer.Typer(name="littoral", rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="littoral",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
@@ -50,6 +56,9 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show × gets \\xd7, not an error
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     sys.exit(run(arguments, debug="--debug" in sys.argv[1:]))
 
@@ -78,8 +87,8 @@ def _explain(error: Exception) -> tuple[int, str]:
             return 2, f"{' '.join(error.format_message().split()).rstrip('.')}; see `littoral --help`"
         case LittoralError():
             return error.exit_code, str(error)
-        case OSError() if error.filename is not None:
-            return 2, f"{error.filename}: {error.strerror}"
+        case OSError():
+            return 2, f"{error.filename or 'output'}: {error.strerror or error}"
         case ModuleNotFoundError() if error.name and not error.name.startswith("littoral"):
             return 2, f"this needs the package {error.name}, which is not installed; install littoral again"
         case _:

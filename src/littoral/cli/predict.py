@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from littoral.cli import options
+from littoral.cli.data import bar
 from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
 
@@ -19,7 +20,9 @@ def predict(
         list[Path], typer.Argument(metavar="PATH...", help="Image files, and folders of them.", show_default=False)
     ],
     top: Annotated[int, typer.Option(help="How many labels an image, the most probable first.")] = 1,
-    format: Annotated[str, typer.Option(help="csv, jsonl or parquet.")] = "csv",
+    format: Annotated[
+        str | None, typer.Option(help="csv, jsonl or parquet.", show_default="by the ending of --out, else csv")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the rows there.", show_default="standard output")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 when an image cannot be read (the others are predicted).")
@@ -27,47 +30,58 @@ def predict(
     device: options.Device = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> int:
     """One row an image: path, label, confidence. An image that cannot be read gets a row with its error.
 
-    Images are brought to the size that the model was trained with; the whole picture is kept.
+    Images are brought to the size that the model was trained with, as a whole. They have to look like its training
+    images: MNIST's digits are white on black, so black ink on white paper has to be inverted first.
 
     Example: littoral predict digits.safetensors photo.png more/ --top 3
     """
-    from littoral.cli.rows import require_format, write_rows
+    from littoral.cli.rows import as_text, choose_format, write_rows
     from littoral.errors import InputError
     from littoral.files import require_writable
     from littoral.images.sources import image_files
     from littoral.model_file import load_model
-    from littoral.predict_files import predict_files
+    from littoral.predict_files import Prediction, predict_files
     from littoral.training.run import choose_device
 
-    require_format(format)
-    if format == "parquet" and (out is None or json):
-        raise InputError("rows as parquet need --out FILE and no --json: parquet is no text to print")
+    form = choose_format(format, out, json)
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
     if not 1 <= top <= len(trained.class_names):
         raise InputError(f"--top must be 1 to {len(trained.class_names)}, the model's number of classes, got {top}")
+    files, passed = image_files(paths)
     if out is not None:
         require_writable(out)
-    files = image_files(paths)
+        if out.resolve() in {file.resolve() for file in [model, *files]}:
+            raise InputError(f"--out {out} is one of the files to read; choose another name")
+    if passed:
+        say(f"{passed:,} files passed over: hidden or no images")
     trained.model.to(place)
 
     columns = ["path", *[f"{kind}{rank}" for rank in _ranks(top) for kind in ("label", "confidence")], "error"]
-    failed = 0
-    rows: list[dict[str, Any]] = []
-    for prediction in predict_files(trained, files, top):
-        failed += prediction.error is not None
+
+    def row(prediction: Prediction) -> dict[str, Any]:
         best = zip(prediction.labels, prediction.confidences, strict=True)
         values: list[str | float | None] = [value for pair in best for value in pair] or [None] * (2 * top)
         name = os.fsencode(prediction.path).decode("utf-8", "backslashreplace")  # any file name can be printed
-        rows.append(dict(zip(columns, [name, *values, prediction.error], strict=True)))
+        return dict(zip(columns, [name, *values, prediction.error], strict=True))
+
+    rows = []
+    with bar("predicting", quiet) as on_progress:
+        for number, prediction in enumerate(predict_files(trained, files, top), start=1):
+            rows.append(row(prediction))
+            if out is None and not json:
+                print(as_text([rows[-1]], form, columns, heading=number == 1), end="")
+            on_progress(number, len(files))
+    failed = sum(entry["error"] is not None for entry in rows)
     if json:
         print_json({"model": str(model), "count": len(rows), "failed": failed, "predictions": rows})
-    if out is not None or not json:
-        write_rows(rows, format, columns, out)
+    if out is not None:
+        write_rows(rows, form, columns, out)
     if failed:
         say(f"{failed} of {len(rows)} images could not be read; their rows say why")
     return 2 if failed and strict else 0

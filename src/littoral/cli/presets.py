@@ -39,6 +39,8 @@ def presets(json: options.Json = False) -> None:
     for preset in PRESETS.values():
         arms = preset.arms(SHOWN_SHAPE, SHOWN_CLASSES)
         print(f"{preset.name}: {preset.summary}")
+        length = f"{preset.recipe.epochs} epochs" if preset.recipe.epochs else f"{preset.recipe.steps} steps"
+        print(f"  trains: {length} unless --epochs or --steps says otherwise")
         print(f"  expect: {preset.expected}")
         print(f"  cost:   {preset.cost}")
         for arm, config in arms.items():

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from littoral.cli.output import say
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
 
-WIDE = 110
-"""Columns from which on there is room for a title, a bar and the speed beside the figures."""
+WIDE, MEDIUM = 110, 76
+"""Columns from which on there is room beside the figures: for a title, a bar and the speed; for a bar."""
 
 PLAIN_LINE_SECONDS = 10.0
 """Where there is no terminal, epochs shorter than this share a line, so that a log stays readable."""
@@ -49,7 +49,8 @@ class Bar:
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Leave a line."""
-        self.progress.console.print(f"{self.title}  {_epoch_line(record, self.epochs)}", highlight=False, markup=False)
+        title = f"{self.title}  " if self.progress.console.width >= MEDIUM else ""
+        self.progress.console.print(f"{title}{_epoch_line(record, self.epochs)}", highlight=False, markup=False)
 
 
 class Lines:
@@ -66,7 +67,7 @@ class Lines:
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
         resumed = f", going on from step {plan.start_step:,}" if plan.start_step else ""
-        say(f"{self.title}: {plan.images:,} images, {plan.steps:,} steps{resumed}")
+        say(f"{self.title}: {plan.images:,} images, {self.epochs:,} epochs, {plan.steps:,} steps{resumed}")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
         """Nothing: a line a few steps is too many for a log."""
@@ -90,7 +91,11 @@ def follow(title: str, quiet: bool) -> Iterator[Observer]:
     else:
         console = Console(stderr=True)
         name, figures = TextColumn("{task.description}"), TextColumn("{task.fields[figures]}")
-        columns = (name, BarColumn(bar_width=20), figures) if console.width >= WIDE else (figures,)
+        columns: tuple[ProgressColumn, ...] = (figures,)
+        if console.width >= MEDIUM:
+            columns = (BarColumn(bar_width=10), figures)
+        if console.width >= WIDE:
+            columns = (name, BarColumn(bar_width=20), figures)
         with Progress(*columns, console=console, transient=True) as progress:
             yield Bar(progress, title)
 

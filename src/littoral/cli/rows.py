@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,31 +15,38 @@ from littoral.files import write_atomically
 FORMATS = ("csv", "jsonl", "parquet")
 
 
-def require_format(form: str) -> None:
-    """Raise InputError for an unknown form, and for Parquet where pyarrow is not installed."""
+def choose_format(asked: str | None, out: Path | None, json: bool) -> str:
+    """What was asked for, else what the ending of the file says, else csv.
+
+    Raises InputError for an unknown format, for one beside --json alone, for Parquet without a file, and for Parquet
+    where pyarrow is not installed.
+    """
+    ending = "" if out is None else out.suffix.lower().removeprefix(".")
+    form = asked or (ending if ending in FORMATS else "csv")
     if form not in FORMATS:
         raise InputError(f"unknown format {form!r}: expected one of {', '.join(FORMATS)}")
+    if json and asked and out is None:
+        raise InputError("--json prints one JSON document: leave --format out, or give a file with --out")
+    if form == "parquet" and out is None:
+        raise InputError("rows as parquet need --out FILE: parquet is no text to print")
     if form == "parquet" and find_spec("pyarrow") is None:
         raise InputError("parquet needs pyarrow, which is not installed; pip install 'littoral[parquet]'")
+    return form
 
 
-def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: Path | None) -> None:
-    """Write rows, each with every one of `columns` (None where it has no value), in a form that was asked for."""
-    if form == "parquet":
-        assert out is not None  # the command saw to it
-        write_atomically(out, _parquet(rows, columns))
-        return
-    text = _csv(rows, columns) if form == "csv" else "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        write_atomically(out, text.encode())
+def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: Path) -> None:
+    """Write rows, each with every one of `columns` (None where it has no value), to a file, whole or not at all."""
+    write_atomically(out, _parquet(rows, columns) if form == "parquet" else as_text(rows, form, columns).encode())
 
 
-def _csv(rows: list[dict[str, Any]], columns: list[str]) -> str:
+def as_text(rows: list[dict[str, Any]], form: str, columns: list[str], heading: bool = True) -> str:
+    """Rows as csv, with a line of headings where asked for, or as jsonl."""
+    if form == "jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    if heading:
+        writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 

@@ -15,7 +15,7 @@ from littoral.errors import InputError
 from littoral.images.table import ImageTable
 from littoral.images.tabular import read_csv, read_npz, read_parquet
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 _PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -50,23 +50,25 @@ def read_table(
     return table if group_from is None else replace(table, groups=_groups_from(table, group_from))
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Each file as named, and for a folder the image files in it and below it, sorted, hidden ones left out.
+def image_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """Each file as named, and for a folder the image files in it and below it, sorted; and how many were passed over.
 
     Raises InputError for a path that does not exist and for a folder without images.
     """
     found: list[Path] = []
+    passed = 0
     for path in paths:
         if path.is_dir():
-            inside, _ = _walk(path)
+            inside, others = _walk(path)
             if not inside:
                 raise InputError(f"no images in the folder {path}: expected files ending in {', '.join(SUFFIXES)}")
             found += inside
+            passed += others
         elif path.is_file():
             found.append(path)
         else:
             raise InputError(f"{'not a file' if path.exists() else 'no such file'} or folder: {path}")
-    return found
+    return found, passed
 
 
 def _read_folder(place: Path) -> ImageTable:

@@ -26,8 +26,7 @@ def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
     class, where a class cannot be on both sides.
     """
     if store.split is not None:
-        held_out = "test" if (store.split == "test").any() else "val"
-        train, test = np.flatnonzero(store.split == "train"), np.flatnonzero(store.split == held_out)
+        train_part, test_part = store.subset(np.flatnonzero(store.split == "train")), held_out(store)
     else:
         ties = tied_images(store)
         for index, name in enumerate(store.class_names):
@@ -38,9 +37,19 @@ def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
                     "add some or leave it out"
                 )
         train, test = grouped_split(store.labels, ties, TEST_SHARE, seed)
-    if not len(train) or not len(test):
-        raise InputError(f"need images to train on and to test on, got {len(train)} and {len(test)}")
-    return store.subset(train), store.subset(test)
+        train_part, test_part = store.subset(train), store.subset(test)
+    if not len(train_part):
+        raise InputError(f"{store.source} has no images to train on")
+    return train_part, test_part
+
+
+def held_out(store: ImageStore) -> ImageStore:
+    """The test part of data that came split, or their validation part where they have no test part."""
+    assert store.split is not None  # asked by the caller
+    found = store.subset(np.flatnonzero(store.split == ("test" if (store.split == "test").any() else "val")))
+    if not len(found):
+        raise InputError(f"{store.source} came split, but has no images to test on: add a test part")
+    return found
 
 
 def tied_images(store: ImageStore) -> NDArray[np.int64]:

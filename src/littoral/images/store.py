@@ -93,7 +93,8 @@ def as_images(values: Any) -> NDArray[np.uint8]:
     """
     images = np.asarray(values)
     if images.dtype != np.uint8:
-        raise InputError(f"images must be uint8 (0 to 255), got {images.dtype}; scale them and use .astype('uint8')")
+        step = "use .astype('uint8')" if images.dtype.kind in "iu" else "scale them to 0..255 and use .astype('uint8')"
+        raise InputError(f"images must be uint8 (0 to 255), got {images.dtype}; {step}")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:

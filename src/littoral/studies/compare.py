@@ -74,7 +74,7 @@ class Comparison:
     settings: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as `results.json` holds them; docs/results-json.md lists the fields."""
+        """Plain values, as `results.json` holds them beside the command; docs/json.md lists the fields."""
         arms = [
             asdict(arm) | {"mean": arm.mean, "ci95": list(arm.ci95), "ci95_over": arm.ci95_over} for arm in self.arms
         ]
