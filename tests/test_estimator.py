@@ -79,7 +79,7 @@ def test_save_and_load(fitted: lt.FusionClassifier, small: ImageStore, tmp_path:
     assert loaded.get_params()["random_state"] == 0
 
 
-@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "str"])
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "float64", "str"])
 def test_labels_come_back_from_a_file_as_they_went(
     kind: str, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

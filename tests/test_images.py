@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +22,7 @@ from littoral.images import builtin
 from littoral.images.builtin import load_named
 from littoral.images.decode import decode_bytes, decode_file
 from littoral.images.sources import image_files
-from littoral.images.splits import label_budget, stratified_split, train_test
+from littoral.images.splits import grouped_split, label_budget, train_test
 from littoral.images.store import ImageStore, as_images, index_labels
 from littoral.specs import ImageSpec
 
@@ -86,14 +87,15 @@ labels_strategy = st.lists(st.integers(0, 4), min_size=10, max_size=200).map(
 
 @given(labels_strategy, st.floats(0.05, 0.95), st.integers(0, 2**32))
 def test_a_split_is_stratified_disjoint_whole_and_repeatable(labels: np.ndarray, share: float, seed: int) -> None:
-    first, second = stratified_split(labels, share, seed)
+    alone = np.arange(len(labels))
+    first, second = grouped_split(labels, alone, share, seed)
     assert sorted([*first, *second]) == list(range(len(labels)))
     for label in np.unique(labels):
         count = int((labels == label).sum())
         held = int((labels[second] == label).sum())
         assert 1 <= held <= count - 1
         assert abs(held - share * count) <= 1
-    again = stratified_split(labels, share, seed)
+    again = grouped_split(labels, alone, share, seed)
     assert np.array_equal(first, again[0])
     assert np.array_equal(second, again[1])
 
@@ -111,8 +113,8 @@ def test_budgets_that_cannot_be_are_refused() -> None:
         label_budget(labels, 2, 0)
     with pytest.raises(InputError, match="at least 1, got 0"):
         label_budget(labels, 0, 0)
-    with pytest.raises(InputError, match="at least 2 images"):
-        stratified_split(labels, 0.5, 0)
+    with pytest.raises(InputError, match="found no split with every class on both sides"):
+        grouped_split(labels, np.arange(3), 0.5, 0)
 
 
 def test_a_given_split_is_kept_and_another_is_made_only_where_there_is_none(small: ImageStore) -> None:
@@ -268,6 +270,12 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked() -> None:
     assert len(bomb) < 100_000
     with pytest.raises(ImageError, match="limit"):
         decode_bytes(bomb, GREY)
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="is no file"):
+        decode_file(tmp_path / "pipe.png", GREY)
 
 
 def test_float_images_are_refused_rather_than_guessed() -> None:

@@ -71,7 +71,7 @@ def test_a_folder_of_class_folders(folder: Path) -> None:
     loaded = load_data(str(folder))
     assert loaded.store.images.shape == (20, 20, 24, 3)
     assert loaded.store.class_names == CLASSES
-    assert loaded.remarks() == ["3 files passed over: hidden, no images, or beside the class folders"]
+    assert loaded.remarks() == ["3 files passed over: hidden, no images, links, or beside the class folders"]
 
 
 def test_the_same_images_from_anywhere_give_the_same_store(folder: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_folders_that_come_split(tmp_path: Path) -> None:
     assert loaded.store.split is not None
     assert sorted(loaded.store.split) == ["test"] * 4 + ["train"] * 6 + ["val"] * 2
     assert loaded.remarks() == [
-        "1 files passed over: hidden, no images, or beside the class folders",
+        "1 files passed over: hidden, no images, links, or beside the class folders",
         "2 validation images are kept out of training and test",
     ]
     train_part, test_part = train_test(loaded.store, 0)
@@ -152,14 +152,51 @@ def test_classes_may_be_called_train_and_test_beside_others(tmp_path: Path) -> N
 
 def test_a_table_with_groups_and_a_given_split(folder: Path, tmp_path: Path) -> None:
     rows = [
-        row | {"who": str(i % 5), "split": "test" if i < 6 else "train"}
-        for i, row in enumerate(as_rows(folder, tmp_path))
+        row | {"who": str(i // 2 % 5), "split": "Validation" if i // 2 % 5 == 3 else "train"}
+        for i, row in enumerate(sorted(as_rows(folder, tmp_path), key=lambda row: row["path"][-6:]))
     ]
     file = write_csv(tmp_path / "t.csv", rows)
     store = load_data(str(file), Reading(group_column="who")).store
     assert store.groups is not None
     assert len(set(store.groups.tolist())) == 5
-    assert len(train_test(store, 0)[1]) == 6
+    assert len(train_test(store, 0)[1]) == 4
+    called_group = [{("group" if name == "who" else name): value for name, value in row.items()} for row in rows]
+    assert load_data(str(write_csv(tmp_path / "u.csv", called_group))).store.fingerprint() == store.fingerprint()
+    rows[0]["split"] = "val"
+    with pytest.raises(InputError, match="1 of its test images are of groups that are trained on too"):
+        load_data(str(write_csv(file, rows)), Reading(group_column="who"))
+
+
+def test_equal_images_in_both_parts_of_a_given_split_are_said(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for number in range(4):
+            path = tmp_path / part / "ab"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture(number + 10 * (part == "test" and number > 0)).save(path)
+    remarks = load_data(str(tmp_path)).remarks()
+    assert remarks[0].startswith("1 test images equal a training image: the accuracy will look better than it is")
+
+
+def test_a_class_with_test_images_alone_is_refused(tmp_path: Path) -> None:
+    for number, place in enumerate(["train/a", "train/b", "test/a", "test/c"]):
+        (tmp_path / place).mkdir(parents=True)
+        picture(number).save(tmp_path / place / "x.png")
+    with pytest.raises(InputError, match="the class 'c' has test images but none to train on"):
+        train_test(load_data(str(tmp_path)).store, 0)
+
+
+def test_a_stray_folder_beside_parts_is_refused_and_an_empty_one_is_not(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "parts"
+    for part in ("train", "test"):
+        (place / part).mkdir(parents=True)
+        for name in CLASSES:
+            (place / part / name).mkdir()
+            picture(len(part)).save(place / part / name / f"{part}.png")
+    (place / "logs").mkdir()
+    assert read_table(place).split is not None
+    picture(5).save(place / "logs" / "loss.png")
+    with pytest.raises(InputError, match="beside logs, which is none of train, val"):
+        read_table(place)
 
 
 def test_sizes_and_channels(tmp_path: Path) -> None:
@@ -202,7 +239,7 @@ def test_broken_images_are_listed_and_left_out(folder: Path) -> None:
     loaded = load_data(str(folder))
     assert len(loaded.store) == 17
     assert [name for name, _ in loaded.unreadable] == [f"{CLASSES[0]}/0{n}.png" for n in (2, 4, 6)]
-    assert loaded.remarks()[1].startswith(f"3 images left out: {CLASSES[0]}/02.png is empty (0 bytes) (and 2 more)")
+    assert loaded.remarks()[1].startswith(f"3 images left out: {CLASSES[0]}/02.png is empty (0 bytes); {CLASSES[0]}/04")
 
 
 def test_extreme_shapes_are_images_too(tmp_path: Path) -> None:
@@ -215,7 +252,10 @@ def test_extreme_shapes_are_images_too(tmp_path: Path) -> None:
 def test_links_in_a_circle_end(folder: Path) -> None:
     (folder / CLASSES[0] / "again").symlink_to(folder)
     (folder / CLASSES[0] / "gone.png").symlink_to(folder / "nowhere.png")
-    assert len(read_table(folder).images) == 20
+    (folder / "all").symlink_to(folder)
+    table = read_table(folder)
+    assert len(table.images) == 20
+    assert table.skipped == 6  # the links are counted
 
 
 def test_many_classes(tmp_path: Path) -> None:
@@ -223,6 +263,12 @@ def test_many_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((10_000, 8, 8), np.uint8), labels=labels)
     store = load_data(str(tmp_path / "a.npz")).store
     assert len(store.class_names) == 5_000
+    store = ImageStore(np.arange(40_000, dtype=np.uint16).view(np.uint8).reshape(-1, 2, 1, 1), *many_labels())
+    assert len(train_test(store, 0)[1]) == 10_000
+
+
+def many_labels() -> tuple[np.ndarray, tuple[str, ...]]:
+    return np.arange(40_000) % 10_000, tuple(map(str, range(10_000)))
 
 
 CSV_FAULTS: dict[str, tuple[str, str]] = {
@@ -235,7 +281,12 @@ CSV_FAULTS: dict[str, tuple[str, str]] = {
     "outside": ("path,label\n../x.png,a\nphotos/y,b\n", "line 2: ../x.png lies outside the table's folder"),
     "absolute": ("path,label\n/etc/passwd,a\nphotos/y,b\n", "lies outside the table's folder"),
     "twice": ("path,label\nphotos/x,a\nphotos/x,b\n", "line 3: photos/x stands in line 2 already"),
-    "odd split": ("path,label,split\nphotos/x,a,train\nphotos/y,b,dev\n", "one of train, val, test, got 'dev'"),
+    "odd split": (
+        "path,label,split\nphotos/x,a,train\nphotos/y,b,dev\n",
+        "one of train, val, valid, validation, test, got 'dev'",
+    ),
+    "nul": ("path,label\nphotos/\x00,a\nphotos/y,b\n", "is no path that leads to a file"),
+    "blank lines": ("path,label\n\n\nphotos/x,a\nphotos/y,\n", "line 5: label must be a word"),
     "no text": ("\x00\x01", "has no column 'path'"),
 }
 
@@ -258,6 +309,10 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
     np.savez(tmp_path / "bare.npz", images=np.zeros((2, 8, 8), np.uint8))
     np.savez(tmp_path / "floats.npz", images=np.zeros((2, 8, 8)), labels=[0, 1])
     np.savez(tmp_path / "nan.npz", images=np.zeros((2, 8, 8), np.uint8), labels=[0, np.nan])
+    np.savez(tmp_path / "lists.npz", images=np.zeros((2, 8, 8), np.uint8), labels=[[0, 1], [1, 0]])
+    with open(tmp_path / "array.npz", "wb") as handle:
+        np.save(handle, np.zeros(3))
+    (tmp_path / "nothing.npz").write_bytes(b"")
     refused = {
         "empty": "no labelled images in the folder",
         "nowhere": "unknown data",
@@ -267,6 +322,9 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
         "objects.npz": "is not an .npz of plain arrays",
         "bare.npz": "has no array 'labels'",
         "floats.npz": "images must be uint8",
+        "lists.npz": "labels must be an array with one value an image",
+        "array.npz": "is not an .npz of plain arrays",
+        "nothing.npz": "is not an .npz of plain arrays",
         "nan.npz": "labels must be a word or a whole number, got nan",
     }
     for name, words in refused.items():
@@ -277,6 +335,8 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
         Reading(group_column="who"): "--group names a column of a CSV or Parquet table",
         Reading(group_from="("): "needs a regular expression",
         Reading(group_from="zz"): "matches nothing in",
+        Reading(group_from="9*"): "matches nothing in",
+        Reading(group_from="(x)?"): "matches nothing in",
     }.items():
         with pytest.raises(InputError) as caught:
             load_data(str(folder), reading)
@@ -288,7 +348,10 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
 def test_only_one_class_that_can_be_read(folder: Path) -> None:
     for path in (folder / CLASSES[0]).glob("*.png"):
         path.write_bytes(b"x")
-    with pytest.raises(InputError, match=r"10 images can be read, of 1 class\(es\)"):
+    with pytest.raises(
+        InputError,
+        match=r"10 images can be read, of 1 class\(es\), and two are needed; hund und katze/00.png is not a readable",
+    ):
         load_data(str(folder))
 
 
@@ -374,8 +437,12 @@ def test_fit_evaluate_and_compare_on_a_folder(
     assert load_model(model).class_names == CLASSES
 
     judged = json.loads(call("evaluate", model, "photos", "--json")[1])
-    assert judged["part"] == "held-out"  # not the images it was trained on
+    assert (judged["part"], judged["n"], judged["trained_on"]) == ("all", 4, 16)  # not the images it was trained on
     assert judged["accuracy"] == document["test"]["accuracy"]
+    picture(77).save(folder / CLASSES[0] / "new.png")
+    assert json.loads(call("evaluate", model, "photos", "--json")[1])["n"] == 5
+    assert "16 images that the model was trained on" in call("evaluate", model, "photos")[2]
+    (folder / CLASSES[0] / "new.png").unlink()
     other = tmp_path / "new"
     (other / CLASSES[1]).mkdir(parents=True)
     (other / "third").mkdir()
@@ -407,17 +474,27 @@ def test_the_same_images_give_the_same_weights(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_groups_given_in_training_are_asked_for_in_judging(
+def test_an_estimator_is_not_judged_on_what_it_was_fitted_on(call: Callable, folder: Path, tmp_path: Path) -> None:
+    store = lt.load_images(folder)
+    labels = np.array(store.class_names)[store.labels]
+    lt.FusionClassifier(steps=1, random_state=0).fit(store.images, labels).save(tmp_path / "m")
+    code, _, err = call("evaluate", tmp_path / "m", folder)
+    assert code == 2
+    assert "was trained on all images of" in err
+
+
+def test_groups_hold_in_judging_too(
     call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     by_tens = ("--group-from", r"/(\d)\d")
     code, _, err = call("fit", "photos", *by_tens, "--steps", "1", "--quiet", "--out", "m")
     assert code == 0, err
-    assert call("evaluate", "m", "photos", *by_tens)[0] == 0
-    code, _, err = call("evaluate", "m", "photos")
-    assert code == 2
-    assert "give the same --group or --group-from" in err
+    picture(50).save(folder / CLASSES[0] / "00b.png")  # a new image of a group that was trained on, or held out
+    picture(51).save(folder / CLASSES[0] / "10b.png")
+    judged = json.loads(call("evaluate", "m", "photos", *by_tens, "--json")[1])
+    assert (judged["n"], judged["trained_on"]) == (11, 11)
+    assert json.loads(call("evaluate", "m", "photos", "--json")[1])["n"] == 12
 
 
 @pytest.mark.parametrize("command", ["fit", "compare"])
@@ -429,6 +506,7 @@ def test_strict_ends_with_2_where_an_image_is_broken(
     code, out, err = call(command, "photos", "--steps", "1", "--quiet", "--strict")
     assert (code, out) == (2, "")
     assert "1 images left out" in err
+    assert "mend or remove them, or leave --strict out" in err
     assert not [name for name in os.listdir() if name.endswith(".safetensors")]
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from littoral.errors import InputError, ModelFileError, ShapeError
+from littoral.images.seen import remember
 from littoral.images.store import ImageStore, as_images, index_labels
 from littoral.model_file import load_model, save_model
 from littoral.nn.inference import predict_probabilities
@@ -66,6 +67,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             choose_device(self.device),
             Silent(),
         )
+        self.model_.record["trained_on"] = remember(store)
         self.classes_ = classes
         return self
 
@@ -91,9 +93,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def save(self, path: str | Path) -> None:
-        """Write the trained model to one `.safetensors` model file; whole-number and boolean labels keep their type."""
+        """Write the trained model to one `.safetensors` model file; labels that are numbers keep their type."""
         check_is_fitted(self)
-        kept = {"label_type": self.classes_.dtype.name} if self.classes_.dtype.kind in "iub" else {}
+        kept = {"label_type": self.classes_.dtype.name} if self.classes_.dtype.kind in "iubf" else {}
         save_model(replace(self.model_, record=self.model_.record | kept), Path(path))
 
 
@@ -103,9 +105,9 @@ def _labels(trained: TrainedModel) -> NDArray[Any]:
     kind = trained.record.get("label_type")
     if kind == "bool":
         return np.array([name == "True" for name in names])
-    if kind in {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}:
+    if kind in {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"float32", "float64"}:
         try:
-            return np.array([int(name) for name in names], dtype=kind)
+            return np.array(names).astype(kind)
         except (ValueError, OverflowError) as error:
             raise ModelFileError(f"the class names {', '.join(names)} are not of the recorded type {kind}") from error
     return np.array(names)
@@ -140,8 +142,8 @@ def _seed(random_state: Any) -> int:
 def load(path: str | Path) -> FusionClassifier:
     """A model file as a fitted FusionClassifier.
 
-    Its labels are of the type that it was fitted with where a FusionClassifier with whole-number or boolean labels
-    saved it, else text: the class names that the file holds.
+    Its labels are of the type that it was fitted with where a FusionClassifier with labels that are numbers saved it,
+    else text: the class names that the file holds.
 
     Raises ModelFileError for a file that is no whole, unchanged model file.
     """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
-from littoral.images.splits import held_out, train_test
+from littoral.images.seen import seen_in
+from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
 from littoral.training.run import TrainedModel
@@ -29,25 +31,31 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
     return evaluate(predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names)
 
 
-def unseen_part(trained: TrainedModel, data: ImageStore) -> tuple[Literal["test", "held-out", "all"], ImageStore]:
-    """What of `data` the model may be judged on, and what that is called.
+@dataclass(frozen=True)
+class Unseen:
+    """What a model may be judged on: `part` is "test" where the data came split, else "all".
 
-    The test part where the data came split; the same held-out part where the model was trained on these very images;
-    else all of them. Raises InputError where the images are those of the training, but grouped otherwise.
+    `dropped`: how many images were taken out of it because the model was trained on them, or on one of their group.
     """
+
+    part: Literal["test", "all"]
+    images: ImageStore
+    dropped: int
+
+
+def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
+    """The test part of data that came split, else all images, less those that the model was trained on.
+
+    So a folder that it was trained on judges it on the part that was held out then. Raises InputError when nothing is
+    left.
+    """
+    seen = seen_in(data, trained.record.get("trained_on", ""))
+    ties = tied_images(data)
+    seen = np.isin(ties, ties[seen])
+    chosen = np.ones(len(data), bool)
     if data.split is not None:
-        return "test", held_out(data)
-    if trained.record.get("source_pixels_sha256") != pixels_fingerprint(data):
-        return "all", data
-    if trained.record.get("source_sha256") != data.fingerprint():
-        raise InputError(
-            f"the model was trained on a part of {data.source} with other groups or classes; "
-            "give the same --group or --group-from to judge it on the part held out"
-        )
-    return "held-out", train_test(data, trained.record["seed"])[1]
-
-
-def pixels_fingerprint(data: ImageStore) -> str:
-    """The fingerprint of the images alone, whatever their labels, split and groups."""
-    bare = ImageStore(data.images, np.zeros(len(data), np.int64), ("any",))
-    return bare.fingerprint()
+        chosen = data.split == ("test" if (data.split == "test").any() else "val")
+    images = data.subset(np.flatnonzero(chosen & ~seen))
+    if not len(images):
+        raise InputError(f"the model was trained on all images of {data.source}: give it others to be judged on")
+    return Unseen("all" if data.split is None else "test", images, int((chosen & seen).sum()))

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 
 from littoral.errors import InputError
-from littoral.evaluate_model import evaluate_model, pixels_fingerprint
+from littoral.evaluate_model import evaluate_model
+from littoral.images.builtin import NAMES
+from littoral.images.seen import remember
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.model_file import require_model_place, save_model
@@ -67,8 +69,8 @@ def fit_file(
         resume=resume,
         shown=test_part if preset.shows_test_accuracy else None,
     )
-    trained.record["source_sha256"] = data.fingerprint()
-    trained.record["source_pixels_sha256"] = pixels_fingerprint(data)
+    if data.source not in NAMES:  # those of a built-in set are known by its name
+        trained.record["trained_on"] = remember(train_part)
     figures = evaluate_model(trained, test_part)
     trained.record["test"] = {"accuracy": figures.accuracy, "n": figures.n, "ci95": list(figures.ci95)}
     save_model(trained, target)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import parse_size, read_data
+from littoral.cli.data import parse_size, read_data, unreadable_json
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table
 from littoral.cli.settings import set_threads
@@ -65,11 +65,11 @@ def compare(
         require_folder(out)
         if (out / "results.json").exists():
             raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
-    store = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
+    loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     command = shlex.join(["littoral", *sys.argv[1:]])
 
     def document(result: Comparison) -> dict[str, Any]:
-        return {"command": command} | result.to_json()
+        return {"command": command} | result.to_json() | {"unreadable": unreadable_json(loaded)}
 
     def keep(result: Comparison) -> None:
         import json as encoder
@@ -87,7 +87,7 @@ def compare(
 
         try:
             result = study.compare(
-                store,
+                loaded.store,
                 preset=preset,
                 arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
                 seeds=seeds,

@@ -13,7 +13,7 @@ from littoral.cli.output import say
 from littoral.errors import InputError
 
 if TYPE_CHECKING:
-    from littoral.images.store import ImageStore
+    from littoral.images.load import Loaded
 
 
 def read_data(
@@ -25,7 +25,7 @@ def read_data(
     allow_outside: bool,
     strict: bool,
     quiet: bool,
-) -> ImageStore:
+) -> Loaded:
     """The images of DATA. What a person should know of them goes to standard error.
 
     Raises InputError for data that cannot be used, and with `strict` for images that cannot be read.
@@ -36,12 +36,16 @@ def read_data(
         loaded = load_data(
             data, Reading(size, channels, group, group_from, allow_outside), os.cpu_count() or 1, on_progress
         )
-    remarks = loaded.remarks()
     if strict and loaded.unreadable:
-        raise InputError(next(line for line in remarks if "left out" in line) + "; --strict takes no data with such")
-    for line in remarks:
+        raise InputError(f"{loaded.left_out()}; mend or remove them, or leave --strict out")
+    for line in loaded.remarks():
         say(f"{data}: {line}")
-    return loaded.store
+    return loaded
+
+
+def unreadable_json(loaded: Loaded) -> list[dict[str, str]]:
+    """The images left out, as `--json` lists them."""
+    return [{"path": name, "error": reason} for name, reason in loaded.unreadable]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from littoral.cli import options
-from littoral.cli.data import read_data
-from littoral.cli.output import interval, percent, print_json, print_table
+from littoral.cli.data import read_data, unreadable_json
+from littoral.cli.output import interval, percent, print_json, print_table, say
 from littoral.cli.settings import set_threads
 
 
@@ -22,8 +22,7 @@ def evaluate(
 ) -> None:
     """Accuracy with its interval, calibration, each class, and what is taken for what.
 
-    On the data's test part where they came split; on the same held-out part where the model was trained on these data;
-    on all images of other data.
+    On the test part of data that came split, else on all images; never on images that the model was trained on.
 
     Example: littoral evaluate digits.safetensors mnist
     """
@@ -39,7 +38,7 @@ def evaluate(
     trained = load_model(model)
     form = trained.image
     builtin = data in NAMES
-    store = read_data(
+    loaded = read_data(
         data,
         None if builtin else (form.height, form.width),
         None if builtin else form.channels,
@@ -49,15 +48,18 @@ def evaluate(
         strict,
         quiet,
     )
-    which, part = unseen_part(trained, store)
+    unseen = unseen_part(trained, loaded.store)
+    if unseen.dropped:
+        say(f"{data}: {unseen.dropped:,} images that the model was trained on, or on one of their group, are left out")
     trained.model.to(place)
-    figures = evaluate_model(trained, part)
+    figures = evaluate_model(trained, unseen.images)
     if json:
-        print_json({"model": str(model), "data": data, "part": which} | asdict(figures))
+        about = {"model": str(model), "data": data, "part": unseen.part, "trained_on": unseen.dropped}
+        print_json(about | asdict(figures) | {"unreadable": unreadable_json(loaded)})
         return
-    parts = {"test": "the test part", "held-out": "the part held out in training", "all": "all images"}
+    part = "the test part of " if unseen.part == "test" else ""
     print(
-        f"{parts[which]} of {data}\n"
+        f"{part}{data}{', less the images trained on' if unseen.dropped else ''}\n"
         f"accuracy {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, n = {figures.n:,})\n"
         f"balanced accuracy {percent(figures.balanced_accuracy)} %, macro F1 {percent(figures.macro_f1)} %, "
         f"calibration error {percent(figures.ece)} %\n"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import parse_size, read_data
+from littoral.cli.data import parse_size, read_data, unreadable_json
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
@@ -48,23 +48,26 @@ def fit(
     """
     from littoral.cli.progress import follow
     from littoral.fit_file import checkpoint_of, fit_file
+    from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.presets import get_preset
+    from littoral.training.presets import get_arm, get_preset
     from littoral.training.run import choose_device
 
     chosen = get_preset(preset)
     recipe = chosen.recipe.lasting(epochs, steps)
     place = choose_device(device)
     set_threads(threads)
-    store = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
+    require_model_place(target)  # before images are read
+    get_arm(chosen, arm, (1, 64, 64), 2)
+    loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
     try:
         with follow(f"{preset} {arm}", quiet) as observer:
             trained = fit_file(
-                store, chosen, arm, recipe, target, seed, labels_per_class, place, observer, resume=resume
+                loaded.store, chosen, arm, recipe, target, seed, labels_per_class, place, observer, resume=resume
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -84,6 +87,7 @@ def fit(
                 "train_seconds": record["train_seconds"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
+                "unreadable": unreadable_json(loaded),
                 "out": str(target),
             }
         )

@@ -89,6 +89,8 @@ def _explain(error: Exception) -> tuple[int, str]:
             return error.exit_code, str(error)
         case OSError():
             return 2, f"{error.filename or 'output'}: {error.strerror or error}"
+        case MemoryError():
+            return 2, "not enough memory for these images: give a smaller --size, or fewer images"
         case ModuleNotFoundError() if error.name and not error.name.startswith("littoral"):
             return 2, f"this needs the package {error.name}, which is not installed; install littoral again"
         case _:

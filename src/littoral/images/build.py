@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from littoral.errors import ImageError, InputError
-from littoral.images.decode import decode_bytes, decode_file, fit_to_spec
+from littoral.images.decode import FORMATS, decode_bytes, decode_file, fit_to_spec
 from littoral.images.parallel import in_parallel
 from littoral.images.store import ImageStore
 from littoral.images.table import ImageTable
@@ -75,7 +75,11 @@ def build_store(
         images = np.ascontiguousarray(images[..., :1])
     classes, labels = np.unique(np.array(table.labels)[kept], return_inverse=True)
     if len(classes) < 2:
-        raise InputError(f"{table.source}: {len(kept)} images can be read, of {len(classes)} class(es); two are needed")
+        index = min(errors, default=None)
+        reason = "" if index is None else f"; {table.names[index]} {errors[index]}"
+        raise InputError(
+            f"{table.source}: {len(kept)} images can be read, of {len(classes)} class(es), and two are needed{reason}"
+        )
     store = ImageStore(
         images=images,
         labels=labels.astype(np.int64),
@@ -115,10 +119,13 @@ def _sizes(images: list[Encoded]) -> list[tuple[int, int] | None]:
         if isinstance(image, np.ndarray):
             sizes.append((image.shape[0], image.shape[1]))
             continue
+        if isinstance(image, Path) and not image.is_file():
+            sizes.append(None)
+            continue
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with Image.open(image if isinstance(image, Path) else BytesIO(image)) as opened:
+                with Image.open(image if isinstance(image, Path) else BytesIO(image), formats=FORMATS) as opened:
                     turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
                     size = (opened.height, opened.width)
                     sizes.append(size[::-1] if turned else size)

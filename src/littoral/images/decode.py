@@ -20,11 +20,13 @@ from littoral.specs import ImageSpec
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are unpacked: a small file can claim to hold gigabytes of pixels."""
 
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
 
 def decode_file(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
     """The image file at `path` as (height, width, channels) uint8 in the form of `spec`; raises ImageError."""
+    if path.exists() and not path.is_file():
+        raise ImageError("is no file, but a folder, a pipe or a device")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -42,7 +44,7 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is decided here: size limit, odd metadata
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
                 image.load()
@@ -71,6 +73,8 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if image.mode == "LAB":  # Pillow knows no way from it to L
+        image = image.convert("RGB")
     return image.convert(mode)
 
 

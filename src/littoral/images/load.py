@@ -13,12 +13,15 @@ from littoral.errors import InputError
 from littoral.images.build import build_store, choose_size
 from littoral.images.builtin import NAMES, load_named
 from littoral.images.sources import read_table
-from littoral.images.splits import exact_duplicates
+from littoral.images.splits import exact_duplicates, straddling
 from littoral.images.store import ImageStore
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
 
+
+NAMED = 10
+"""Unreadable images that are named one by one; the rest is counted."""
 
 PARALLEL_FROM = 1000
 """Image files from which on starting worker processes pays."""
@@ -41,28 +44,43 @@ class Reading:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Images with what was found on the way: files passed over, files unreadable with the reason, equal images."""
+    """Images with what was found on the way.
+
+    `skipped`: files passed over. `unreadable`: (name, reason) of images left out. `equal`: images that equal an earlier
+    one, and `equal_across`: test images that equal a training image, in data that came split.
+    """
 
     store: ImageStore
-    skipped: int
-    unreadable: tuple[tuple[str, str], ...]
-    duplicates: int
+    skipped: int = 0
+    unreadable: tuple[tuple[str, str], ...] = ()
+    equal: int = 0
+    equal_across: int = 0
+
+    def left_out(self) -> str:
+        """Which images could not be read, the first ten by name, in a sentence; empty when there are none."""
+        if not self.unreadable:
+            return ""
+        shown = "; ".join(f"{name} {reason}" for name, reason in self.unreadable[:NAMED])
+        more = f"; and {len(self.unreadable) - NAMED:,} more" if len(self.unreadable) > NAMED else ""
+        return f"{len(self.unreadable):,} images left out: {shown}{more}"
 
     def remarks(self) -> list[str]:
         """What a person should know before any accuracy is shown, a sentence each; none when all is plain."""
         lines = []
         if self.skipped:
-            lines.append(f"{self.skipped:,} files passed over: hidden, no images, or beside the class folders")
+            lines.append(f"{self.skipped:,} files passed over: hidden, no images, links, or beside the class folders")
         if self.unreadable:
-            name, reason = self.unreadable[0]
-            more = "" if len(self.unreadable) == 1 else f" (and {len(self.unreadable) - 1:,} more)"
-            lines.append(f"{len(self.unreadable):,} images left out: {name} {reason}{more}")
-        if self.duplicates:
-            lines.append(f"{self.duplicates:,} images equal another one; equal images stay on one side of a split")
-        if self.store.split is not None and {"val", "test"} <= set(self.store.split.tolist()):
+            lines.append(self.left_out())
+        if self.store.split is None and self.equal:
+            lines.append(f"{self.equal:,} images equal another one; equal images stay on one side of a split")
+        if self.equal_across:
             lines.append(
-                f"{int((self.store.split == 'val').sum()):,} validation images are kept out of training and test"
+                f"{self.equal_across:,} test images equal a training image: "
+                "the accuracy will look better than it is, so take them out of one part"
             )
+        if self.store.split is not None and {"val", "test"} <= set(self.store.split.tolist()):
+            validation = int((self.store.split == "val").sum())
+            lines.append(f"{validation:,} validation images are kept out of training and test")
         return lines
 
 
@@ -80,9 +98,9 @@ def load_data(
     if data in NAMES:
         if reading != Reading():
             raise InputError(f"{data} is built in: its size, channels and groups are settled; leave the options out")
-        return Loaded(load_named(data), 0, (), 0)
+        return Loaded(load_named(data))
     place = Path(data)
-    if not place.exists():
+    if not data or not place.exists():
         raise InputError(
             f"unknown data {data!r}: expected {', '.join(NAMES)}, or a folder, .csv, .parquet or .npz that exists"
         )
@@ -92,26 +110,42 @@ def load_data(
     height, width = reading.size or choose_size(table, LARGEST, workers)
     built = build_store(table, height, width, reading.channels, workers, on_progress)
     store = canonical(built.store)
-    return Loaded(store, table.skipped, built.unreadable, exact_duplicates(store))
+    groups_across, equal_across = straddling(store)
+    if groups_across:
+        raise InputError(
+            f"{data} came split, but {groups_across:,} of its test images are of groups that are trained on too: "
+            "split it by groups, or leave the split out"
+        )
+    return Loaded(store, table.skipped, built.unreadable, exact_duplicates(store), equal_across)
 
 
 def load_images(
-    place: str | Path, size: tuple[int, int] | None = None, channels: int | None = None, workers: int = 0
+    place: str | Path,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    group_column: str | None = None,
+    group_from: str | None = None,
+    allow_outside: bool = False,
+    workers: int = 0,
 ) -> ImageStore:
     """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet or .npz.
 
     `size`: (height, width), None: their own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1 when all
-    are grey. `workers`: processes for decoding; a script that asks for some needs `if __name__ == "__main__":`.
-    Images that cannot be read are left out, with a warning that counts them. Raises InputError for other places.
+    are grey. `group_column`, `group_from` and `allow_outside`: as `--group`, `--group-from` and `--allow-outside`.
+    `workers`: processes for decoding; a script that asks for some needs `if __name__ == "__main__":`.
+    Images that cannot be read are left out, with a warning that names them. Raises InputError for other places.
     """
-    loaded = load_data(str(place), Reading(size=size, channels=channels), workers)
-    if loaded.unreadable:
-        warnings.warn(f"{place}: {loaded.remarks()[bool(loaded.skipped)]}", stacklevel=2)
+    loaded = load_data(str(place), Reading(size, channels, group_column, group_from, allow_outside), workers)
+    if loaded.unreadable or loaded.equal_across:
+        warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store
 
 
 def canonical(store: ImageStore) -> ImageStore:
-    """The same images in an order that depends on their pixels and labels alone, not on file names or the source."""
+    """The same images in an order that depends on their pixels, labels, groups and parts alone, not on their source."""
     flat = np.ascontiguousarray(store.images).reshape(len(store), -1)
-    keys = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
-    return store.subset(np.lexsort((store.labels, np.unique(keys, return_inverse=True)[1])))
+    keys = [store.labels, np.unique(flat.view(np.dtype((np.void, flat.shape[1]))).ravel(), return_inverse=True)[1]]
+    for column in (store.groups, store.split):
+        if column is not None:
+            keys.insert(0, np.unique(column, return_inverse=True)[1])
+    return store.subset(np.lexsort(keys))

@@ -12,12 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from littoral.errors import InputError
-from littoral.images.table import ImageTable
+from littoral.images.table import PART_NAMES, ImageTable
 from littoral.images.tabular import read_csv, read_npz, read_parquet
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-
-_PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def read_table(
@@ -72,19 +70,31 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 
 
 def _read_folder(place: Path) -> ImageTable:
-    tops = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    given = bool(tops) and all(path.name.lower() in _PART_FOLDERS for path in tops)
+    skipped = sum(path.is_file() or path.is_symlink() for path in place.iterdir())
+    tops: dict[Path, list[Path]] = {}
+    for top in sorted(place.iterdir()):
+        if top.is_dir() and not top.is_symlink() and not top.name.startswith("."):
+            tops[top], others = _walk(top)
+            skipped += others
+    tops = {top: files for top, files in tops.items() if files}
+    named = [top for top in tops if top.name.lower() in PART_NAMES]
+    given = bool(named) and len(named) == len(tops)
+    # a class may be called "train"; but a folder "train" of class folders beside others is a slip
+    holds_classes = [top for top in named if not any(file.parent == top for file in tops[top])]
+    if holds_classes and not given:
+        odd = next(top for top in tops if top not in named)
+        raise InputError(
+            f"{place} holds {holds_classes[0].name}, a part with class folders, beside {odd.name}, which is none of "
+            f"{', '.join(PART_NAMES)}: move one of them elsewhere"
+        )
     rows: list[tuple[Path, str, str]] = []  # file, label, part
-    skipped = sum(path.is_file() for path in place.iterdir())
-    for top in tops:
-        files, others = _walk(top)
-        skipped += others
+    for top, files in tops.items():
         for file in files:
             inside = file.relative_to(top).parts
             if not given:
                 rows.append((file, top.name, ""))
             elif len(inside) > 1:
-                rows.append((file, inside[0], _PART_FOLDERS[top.name.lower()]))
+                rows.append((file, inside[0], PART_NAMES[top.name.lower()]))
             else:  # beside the class folders: it has no class
                 skipped += 1
     if not rows:
@@ -104,14 +114,15 @@ def _read_folder(place: Path) -> ImageTable:
 
 
 def _walk(folder: Path) -> tuple[list[Path], int]:
-    """Image files in and below a folder, sorted, and how many other or hidden files there are. Links to folders are
-    not followed, so that none can lead in a circle."""
+    """Image files in and below a folder, sorted, and how many other or hidden files and links to folders there
+    are. Links to folders are not followed, so that none can lead in a circle."""
 
     def stop(error: OSError) -> None:
         raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
 
     files, others = [], 0
     for root, folders, names in os.walk(folder, onerror=stop):
+        others += sum(Path(root, name).is_symlink() for name in folders)
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(root, name)
@@ -130,7 +141,8 @@ def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:
     groups = []
     for name in table.names:
         match = expression.search(name)
-        if match is None:
+        group = match and (match.group(1) if expression.groups else match.group())
+        if not group:
             raise InputError(f"--group-from {pattern!r} matches nothing in {name!r}; every image needs a group")
-        groups.append(match.group(1) if expression.groups else match.group())
+        groups.append(group)
     return tuple(groups)

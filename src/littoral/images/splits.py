@@ -5,6 +5,7 @@ Images that belong together (one group as the user says, or the same pixels) are
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -18,29 +19,45 @@ from littoral.images.store import ImageStore
 TEST_SHARE = 0.2
 """Part of the images held out for the test where the data came without a split."""
 
+ATTEMPTS = 20
+"""Orders in which groups are tried before it is said that they allow no split."""
+
 
 def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
     """The training and the test part: as given where the data came split, else a stratified fifth for the test.
 
     Data that came with training and validation images alone are tested on the latter. Raises InputError, naming the
-    class, where a class cannot be on both sides.
+    class, where a class cannot be on both sides, or has no training image in data that came split.
     """
     if store.split is not None:
         train_part, test_part = store.subset(np.flatnonzero(store.split == "train")), held_out(store)
-    else:
-        ties = tied_images(store)
-        for index, name in enumerate(store.class_names):
-            if len(np.unique(ties[store.labels == index])) < 2:
-                apart = "images" if store.groups is None else "groups of images"
-                raise InputError(
-                    f"the class {name!r} needs at least 2 different {apart} to be trained and tested; "
-                    "add some or leave it out"
-                )
-        train, test = grouped_split(store.labels, ties, TEST_SHARE, seed)
-        train_part, test_part = store.subset(train), store.subset(test)
-    if not len(train_part):
-        raise InputError(f"{store.source} has no images to train on")
-    return train_part, test_part
+        if not len(train_part):
+            raise InputError(f"{store.source} has no images to train on: add a train part")
+        untrained = np.setdiff1d(test_part.labels, train_part.labels)
+        if len(untrained):
+            name = store.class_names[untrained[0]]
+            raise InputError(f"the class {name!r} has test images but none to train on: add some or leave it out")
+        return train_part, test_part
+    ties = tied_images(store)
+    for index, name in enumerate(store.class_names):
+        if len(np.unique(ties[store.labels == index])) < 2:
+            apart = "images" if store.groups is None else "groups of images"
+            raise InputError(
+                f"the class {name!r} needs at least 2 different {apart} to be trained and tested; "
+                "add some or leave it out"
+            )
+    train, test = grouped_split(store.labels, ties, TEST_SHARE, seed)
+    return store.subset(train), store.subset(test)
+
+
+def straddling(store: ImageStore) -> tuple[int, int]:
+    """In data that came split: test images of a group, and test images equal to an image, that training has too."""
+    if store.split is None:
+        return 0, 0
+    test = held_out(store)
+    train = store.subset(np.flatnonzero(store.split == "train"))
+    of_group = 0 if test.groups is None or train.groups is None else int(np.isin(test.groups, train.groups).sum())
+    return of_group, int(np.isin(_pixel_keys(test.images), _pixel_keys(train.images)).sum())
 
 
 def held_out(store: ImageStore) -> ImageStore:
@@ -57,8 +74,7 @@ def tied_images(store: ImageStore) -> NDArray[np.int64]:
 
     Tied are images of one group and images with the same pixels, and what these tie in turn.
     """
-    flat = np.ascontiguousarray(store.images).reshape(len(store), -1)
-    same = np.unique(flat.view(np.dtype((np.void, flat.shape[1]))).ravel(), return_inverse=True)[1]
+    same = np.unique(_pixel_keys(store.images), return_inverse=True)[1]
     if store.groups is None:
         return same.astype(np.int64)
     # images are one kind of node, sets of equal pixels and groups the others; what hangs together stays together
@@ -74,45 +90,56 @@ def exact_duplicates(store: ImageStore) -> int:
     return len(store) - len(np.unique(tied_images(replace(store, groups=None))))
 
 
-def stratified_split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two sorted index arrays; the second holds `share` of each class, rounded, at least one and never all of it."""
-    return grouped_split(labels, np.arange(len(labels)), share, seed)
-
-
 def grouped_split(
     labels: NDArray[np.int64], ties: NDArray[np.int64], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two sorted index arrays; images with the same number in `ties` are on one side.
 
     The second holds `share` of each class, or as much of it as whole ties fill; at least one image of each class and
-    never all of them. Raises InputError where the ties allow no such split.
+    never all of them. Raises InputError where no such split is found.
     """
     rng = np.random.default_rng(seed)
-    classes, index = np.unique(labels, return_inverse=True)
-    _, group = np.unique(ties, return_inverse=True)
-    counts = np.zeros((group.max() + 1, len(classes)), np.int64)  # images of each class in each group
-    np.add.at(counts, (group, index), 1)
-    total, groups_of_class = counts.sum(0), (counts > 0).sum(0)
-    if (groups_of_class < 2).any():
-        raise InputError("every class needs at least 2 images that may be parted, got 1; add images or leave it out")
-    want = np.clip(np.round(total * share), 1, total - 1).astype(np.int64)
-    taken, held = np.zeros(len(classes), np.int64), np.zeros(len(counts), bool)
-    order = rng.permutation(len(counts))
-    for member in order:  # as many groups as fit
-        if (taken + counts[member] <= want).all():
-            held[member] = True
-            taken += counts[member]
-    for short in np.flatnonzero(taken == 0):  # a class of large groups alone: the smallest of them
-        if taken[short]:
-            continue
-        having = order[(counts[order, short] > 0) & ~held[order]]
-        having = having[(taken + counts[having] < total).all(1)]
-        if not len(having):
-            raise InputError("the groups tie the classes together so that no split has every class on both sides")
-        smallest = having[counts[having].sum(1).argmin()]
-        held[smallest] = True
-        taken += counts[smallest]
-    return np.flatnonzero(~held[group]), np.flatnonzero(held[group])
+    classes, label = np.unique(labels, return_inverse=True)
+    groups, group = np.unique(ties, return_inverse=True)
+    # each group as its classes and how many images of each; groups are many and mostly of one image
+    pairs, count = np.unique(group * len(classes) + label, return_counts=True)
+    starts = np.searchsorted(pairs // len(classes), np.arange(len(groups) + 1))
+    members = [
+        (pairs[a:b] % len(classes), count[a:b]) for a, b in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    ]
+    total = np.bincount(label)
+    want = np.minimum(np.maximum(np.round(total * share), 1), total - 1).astype(np.int64)
+    for _ in range(ATTEMPTS):
+        held = _fill(members, total, want, rng.permutation(len(groups)))
+        if held is not None:
+            return np.flatnonzero(~held[group]), np.flatnonzero(held[group])
+    raise InputError(
+        "found no split with every class on both sides: every class needs images in two groups or more; "
+        "add images, leave a class out, or group otherwise"
+    )
+
+
+def _fill(
+    members: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    total: NDArray[np.int64],
+    want: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> NDArray[np.bool_] | None:
+    """Which groups are held out, taken in this order as long as they fit; None when a class is left without."""
+    taken, held = np.zeros_like(total), np.zeros(len(members), bool)
+    for number in order:
+        kinds, count = members[number]
+        if (taken[kinds] + count <= want[kinds]).all():
+            held[number] = True
+            taken[kinds] += count
+    if (taken > 0).all():
+        return held
+    for number in sorted(order, key=lambda number: int(members[number][1].sum())):  # large groups: the smallest first
+        kinds, count = members[number]
+        if not held[number] and (taken[kinds] == 0).any() and (taken[kinds] + count < total[kinds]).all():
+            held[number] = True
+            taken[kinds] += count
+    return held if (taken > 0).all() else None
 
 
 def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArray[np.int64]:
@@ -133,3 +160,9 @@ def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArra
             )
         chosen.append(rng.permutation(members)[:per_class])  # the prefix of one permutation: hence nested
     return np.sort(np.concatenate(chosen))
+
+
+def _pixel_keys(images: NDArray[np.uint8]) -> NDArray[np.void]:
+    """One value an image that is equal for equal pixels."""
+    flat = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
+    return flat.view(np.dtype((np.void, flat.shape[1]))).ravel()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from littoral.errors import InputError
 
-PARTS = ("train", "val", "test")
-"""Names of the parts of data that come already split."""
+PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""What the parts of data that come already split may be called, in small letters, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class ImageTable:
                 f"{self.source} holds one class, {self.labels[0]!r}; a classifier needs at least two, "
                 "each in a folder of its own or with a label of its own"
             )
-        if self.split is not None and (wrong := set(self.split) - set(PARTS)):
-            raise InputError(f"{self.source}: a split is one of {', '.join(PARTS)}, got {sorted(wrong)[0]!r}")
+        if self.split is not None and (wrong := set(self.split) - set(PART_NAMES.values())):
+            raise InputError(f"{self.source}: a split is one of {', '.join(PART_NAMES)}, got {sorted(wrong)[0]!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import zipfile
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,30 +13,29 @@ import numpy as np
 
 from littoral.errors import InputError
 from littoral.images.store import as_images
-from littoral.images.table import ImageTable
+from littoral.images.table import PART_NAMES, ImageTable
 
 
 def read_csv(file: Path, group_column: str | None, allow_outside: bool) -> ImageTable:
-    """A CSV with a heading and the columns `path` (relative to the file's folder), `label`, and maybe `split`.
+    """A CSV with a heading and the columns `path` (relative to the file's folder), `label`, maybe `split` and `group`.
 
     Raises InputError for missing columns and for rows that cannot be; it names the line.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
-            rows = list(reader)
-            columns = list(reader.fieldnames or [])
+            wanted = _wanted(file, list(reader.fieldnames or []), "path", group_column)
+            rows = [(f"line {reader.line_num}", row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} is not a CSV file in UTF-8: {error}") from error
-    _require(file, columns, ["path", "label", *([group_column] if group_column else [])])
-    wanted = {name: [row[name] for row in rows] for name in columns}
-    return _from_columns(file, wanted, group_column, allow_outside, first_line=2)
+    columns = {use: [row[name] for _, row in rows] for use, name in wanted.items()}
+    return _from_columns(file, columns, [line for line, _ in rows], allow_outside)
 
 
 def read_parquet(file: Path, group_column: str | None, allow_outside: bool) -> ImageTable:
-    """A Parquet table with `path` or `image` (encoded bytes, or a struct with a field `bytes`), `label`, maybe `split`.
+    """A Parquet table with `image` (encoded bytes, or a struct with a field `bytes`) or `path`; the rest as in a CSV.
 
-    Raises InputError where pyarrow is not installed, for missing columns and for rows that cannot be.
+    Raises InputError where pyarrow is not installed, and as `read_csv`.
     """
     if find_spec("pyarrow") is None:
         raise InputError("Parquet needs pyarrow, which is not installed; pip install 'littoral[parquet]'")
@@ -44,13 +43,13 @@ def read_parquet(file: Path, group_column: str | None, allow_outside: bool) -> I
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(file)
+        names = pyarrow.parquet.read_schema(file).names
+        wanted = _wanted(file, names, "image" if "image" in names else "path", group_column)
+        table = pyarrow.parquet.read_table(file, columns=sorted(set(wanted.values())))
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{file} is not a readable Parquet file; write it anew") from error
-    place = "image" if "image" in table.column_names else "path"
-    _require(file, table.column_names, [place, "label", *([group_column] if group_column else [])])
-    wanted = {name: table.column(name).to_pylist() for name in table.column_names}
-    return _from_columns(file, wanted, group_column, allow_outside, first_line=1)
+    columns = {use: table.column(name).to_pylist() for use, name in wanted.items()}
+    return _from_columns(file, columns, [f"row {number}" for number in range(1, len(table) + 1)], allow_outside)
 
 
 def read_npz(file: Path) -> ImageTable:
@@ -61,68 +60,94 @@ def read_npz(file: Path) -> ImageTable:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             wanted = {name: arrays[name] for name in ("images", "labels", "split", "groups") if name in arrays}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file} is not an .npz of plain arrays: {error}") from error
+    except Exception as error:  # of many kinds (ValueError, EOFError, BadZipFile, TypeError, MemoryError), on bad bytes
+        raise InputError(f"{file} is not an .npz of plain arrays; write it with numpy.savez") from error
     _require(file, list(wanted), ["images", "labels"], what="array")
+    for name, array in wanted.items():
+        if not isinstance(array, np.ndarray) or (name != "images" and array.ndim != 1):
+            raise InputError(f"{file}: {name} must be an array with one value an image; multi-label is not offered")
     images = as_images(wanted["images"])
-    texts = {name: _texts(file, name, wanted[name].tolist()) for name in wanted if name != "images"}
+    rows = [f"image {number}" for number in range(len(images))]
+    texts = {name: _texts(file, name, wanted[name].tolist(), rows) for name in wanted if name != "images"}
     return ImageTable(
         images=tuple(images),
-        names=tuple(f"image {index}" for index in range(len(images))),
+        names=tuple(rows),
         labels=texts["labels"],
         groups=texts.get("groups"),
-        split=texts.get("split"),
+        split=_parts(texts.get("split")),
         source=str(file),
     )
 
 
-def _from_columns(
-    file: Path, columns: dict[str, list[Any]], group_column: str | None, allow_outside: bool, first_line: int
-) -> ImageTable:
+def _wanted(file: Path, found: Sequence[str], place: str, group_column: str | None) -> dict[str, str]:
+    """Which column is used for what. A column `group` is used without being asked for."""
+    _require(file, found, [place, "label", *([group_column] if group_column else [])])
+    group = group_column or ("group" if "group" in found else None)
+    return {"image": place, "label": "label"} | (
+        ({"group": group} if group else {}) | ({"split": "split"} if "split" in found else {})
+    )
+
+
+def _from_columns(file: Path, columns: dict[str, list[Any]], rows: list[str], allow_outside: bool) -> ImageTable:
     images: list[Path | bytes] = []
     names: list[str] = []
-    seen: dict[Path, int] = {}
-    for line, value in enumerate(columns["image"] if "image" in columns else columns["path"], start=first_line):
-        if isinstance(value, dict):
-            value = value.get("bytes")
+    seen: dict[Path, str] = {}
+    for row, given in zip(rows, columns["image"], strict=True):
+        value = given.get("bytes") if isinstance(given, dict) else given
         if isinstance(value, bytes):
             images.append(value)
-            names.append(f"row {line}")
+            names.append(row)
             continue
         if not isinstance(value, str) or not value:
-            raise InputError(f"{file}, line {line}: expected a path or image bytes, got {value!r}")
-        path = _inside(file, line, value, allow_outside)
+            raise InputError(f"{file}, {row}: expected a path or image bytes, got {value!r}")
+        path = _inside(file, row, value, allow_outside)
         if path in seen:
-            raise InputError(f"{file}, line {line}: {value} stands in line {seen[path]} already; keep one of them")
-        seen[path] = line
+            raise InputError(f"{file}, {row}: {value} stands in {seen[path]} already; keep one of them")
+        seen[path] = row
         images.append(path)
         names.append(value)
+    texts = {use: _texts(file, use, columns[use], rows) for use in ("label", "group", "split") if use in columns}
     return ImageTable(
         images=tuple(images),
         names=tuple(names),
-        labels=_texts(file, "label", columns["label"], first_line),
-        groups=_texts(file, group_column, columns[group_column], first_line) if group_column else None,
-        split=_texts(file, "split", columns["split"], first_line) if "split" in columns else None,
+        labels=texts["label"],
+        groups=texts.get("group"),
+        split=_parts(texts.get("split")),
         source=str(file),
     )
 
 
-def _inside(file: Path, line: int, value: str, allow_outside: bool) -> Path:
-    folder = file.parent
-    path = folder / value
-    if not allow_outside and not path.resolve().is_relative_to(folder.resolve()):
+def _inside(file: Path, row: str, value: str, allow_outside: bool) -> Path:
+    path = file.parent / value
+    try:
+        inside = path.resolve().is_relative_to(file.parent.resolve())
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL in the name, links in a circle
+        raise InputError(f"{file}, {row}: {value!r} is no path that leads to a file") from error
+    if not inside and not allow_outside:
         raise InputError(
-            f"{file}, line {line}: {value} lies outside the table's folder; move it there or give --allow-outside"
+            f"{file}, {row}: {value} lies outside the table's folder; move it there or give --allow-outside"
         )
     return path
 
 
-def _texts(file: Path, name: str, values: Sequence[Any], first_line: int = 0) -> tuple[str, ...]:
-    """Labels, groups and parts are compared as text: 3 and "3" are one class, wherever they come from."""
-    for line, value in enumerate(values, start=first_line):
-        if value is None or value == "" or (isinstance(value, float) and not value.is_integer()):
-            raise InputError(f"{file}, line {line}: {name} must be a word or a whole number, got {value!r}")
-    return tuple(str(int(value)) if isinstance(value, float) else str(value) for value in values)
+def _texts(file: Path, name: str, values: Sequence[Any], rows: Sequence[str]) -> tuple[str, ...]:
+    """Labels, groups and parts are compared as text: 3, 3.0 and "3" are one class, wherever they come from."""
+    texts = []
+    for row, value in zip(rows, values, strict=True):
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, str | int) or value == "":
+            raise InputError(f"{file}, {row}: {name} must be a word or a whole number, got {value!r}")
+        text = str(value)
+        texts.append(text.split(".")[0] if re.fullmatch(r"-?\d+\.0+", text) else text)
+    return tuple(texts)
+
+
+def _parts(split: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Parts by their usual names, as folders may call them; others are left for the table to refuse."""
+    return None if split is None else tuple(PART_NAMES.get(part.lower(), part) for part in split)
 
 
 def _require(file: Path, found: Sequence[str], wanted: Sequence[str], what: str = "column") -> None:

@@ -141,9 +141,9 @@ def compare(
         )
 
     for seed in settings["seeds"]:
-        train_part, test_part = train_test(data, seed)
-        if labels_per_class is not None:
-            train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+        _parts(data, seed, labels_per_class)  # a split or budget that cannot be is refused before hours of training
+    for seed in settings["seeds"]:
+        train_part, test_part = _parts(data, seed, labels_per_class)
         settings |= {"train_images": len(train_part), "test_images": len(test_part)}
         for name in names:
             follow = Silent() if observer is None else observer(name, seed)
@@ -154,3 +154,10 @@ def compare(
             if on_run is not None:
                 on_run(result())
     return result()
+
+
+def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:
+    train_part, test_part = train_test(data, seed)
+    if labels_per_class is not None:
+        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+    return train_part, test_part
