@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -109,6 +110,12 @@ def test_version_and_no_arguments(call: Callable) -> None:
 
 def test_the_default_preset_is_the_same_for_shell_and_python() -> None:
     assert presets.DEFAULT == DEFAULT_PRESET
+
+
+def test_freed_memory_is_kept_where_the_system_can() -> None:
+    code = "from littoral.cli.memory import keep_freed_memory; print(keep_freed_memory())"
+    kept = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+    assert kept == str(platform.libc_ver()[0] == "glibc")
 
 
 # --- fit ---

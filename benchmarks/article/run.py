@@ -144,6 +144,7 @@ def page() -> None:
         "differences": "\n".join(pairs),
         "speed": "\n".join(speeds),
         "ratio": f"{median(seconds['littoral']) / median(seconds['keras']):.2f}",
+        "fastest": f"{min(seconds['littoral']) / min(seconds['keras']):.2f}",
         "machine": f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, {frameworks}",
         "code": CODE,
     }.items():

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from littoral.cli import compare, evaluate, fit, predict, presets
 from littoral.cli.interrupt import Interrupted, interruptible
+from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
 from littoral.errors import LittoralError
 from littoral.version import __version__
@@ -56,6 +57,7 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show × gets \\xd7, not an error
