@@ -325,7 +325,7 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     assert document["schema"] == 1
     assert document["complete"]
     assert document["pairs"] == []
-    assert document["command"].startswith("littoral ")
+    assert document["command"].startswith("littoral compare mnist --steps 2 --seeds 2 ")
     for arm in document["arms"]:
         assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
         assert [run["seed"] for run in arm["runs"]] == [0, 1]

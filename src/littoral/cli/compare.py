@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def compare(
+    context: typer.Context,
     data: options.Data,
     out: Annotated[
         Path | None,
@@ -50,7 +51,6 @@ def compare(
     """
     import itertools
     import shlex
-    import sys
 
     from littoral.cli.progress import follow
     from littoral.errors import InputError
@@ -66,7 +66,7 @@ def compare(
         if (out / "results.json").exists():
             raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
     loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
-    command = shlex.join(["littoral", *sys.argv[1:]])
+    command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 
     def document(result: Comparison) -> dict[str, Any]:
         return {"command": command} | result.to_json() | {"unreadable": unreadable_json(loaded)}

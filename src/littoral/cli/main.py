@@ -69,7 +69,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run one command; return its exit code."""
     try:
         with interruptible():
-            outcome = app(arguments, prog_name="littoral", standalone_mode=False)
+            outcome = app(arguments, prog_name="littoral", standalone_mode=False, obj=tuple(arguments))
         return outcome if isinstance(outcome, int) else 0
     except Interrupted as stop:
         say(f"littoral: {stop}")
