@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from jaxtyping import install_import_hook
 
 hook = install_import_hook(["littoral.nn", "littoral.training"], "beartype.beartype")
 
+from littoral.cli.main import run
 from littoral.images.builtin import load_mnist
 from littoral.images.store import ImageStore
 
@@ -26,6 +28,18 @@ def small(mnist: ImageStore) -> ImageStore:
     import numpy as np
 
     return mnist.subset(np.concatenate([np.arange(640), np.arange(60_000, 60_200)]))
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """A command line run in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -411,18 +411,6 @@ def test_the_leak_of_persons_is_closed_by_groups_and_open_without() -> None:
 # --- the command line ---
 
 
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    from littoral.cli.main import run
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def test_fit_evaluate_and_compare_on_a_folder(
     call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
