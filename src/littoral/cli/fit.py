@@ -59,7 +59,7 @@ def fit(
     set_threads(threads)
     target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
     require_model_place(target)  # before images are read
-    get_arm(chosen, arm, (1, 64, 64), 2)
+    get_arm(chosen, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
     loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
