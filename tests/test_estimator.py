@@ -110,7 +110,6 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "or NaN": (lt.FusionClassifier(), images, np.where(labels == 1, np.nan, labels)),
         "random_state must be": (lt.FusionClassifier(random_state=np.random.default_rng(1)), images, labels),
         "two classes": (lt.FusionClassifier(), images, labels * 0),
-        "at least 8×8": (lt.FusionClassifier(steps=1), images[:, :6, :6], labels),
         "epochs must be at least 1": (lt.FusionClassifier(epochs=0), images, labels),
         "epochs must be a whole number": (lt.FusionClassifier(epochs=1.5), images, labels),
         "a seed is a whole number": (lt.FusionClassifier(random_state=-1), images, labels),

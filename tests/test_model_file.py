@@ -132,7 +132,8 @@ FORGERIES: dict[str, tuple[Callable[[Any, Any, Any], object], str]] = {
     "other image form": (lambda c, t, m: c["image"].update(height=7), "contradicts itself"),
     "zero std": (lambda c, t, m: c["image"].update(std=[0.0, 1.0, 1.0]), "std must be positive"),
     "infinite mean": (lambda c, t, m: c["image"].update(mean=[float("inf"), 1.0, 1.0]), "finite"),
-    "unknown resize": (lambda c, t, m: c["image"].update(resize="crop"), "image.resize"),
+    "unknown resize": (lambda c, t, m: c["image"].update(resize="squash"), "image.resize"),
+    "empty range": (lambda c, t, m: c["image"].update(value_range=[1.0, 1.0]), "value_range"),
     "recipe of no length": (lambda c, t, m: c["recipe"].update(steps=None), "epochs or steps"),
     "no record": (lambda c, t, m: c.pop("record"), "record"),
 }

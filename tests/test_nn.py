@@ -117,13 +117,22 @@ def test_wrong_shapes_are_refused_with_expected_and_received() -> None:
     config = PRESETS["article"].arms((1, 28, 28), 10)["fused"]
     with pytest.raises(ShapeError, match=re.escape("(1, 28, 28), got (1, 20, 28)")):
         FusionNet(config)(torch.rand(2, 1, 20, 28))
-    with pytest.raises(ShapeError, match=re.escape("at least 8×8 pixels, got 7×28")):
-        PRESETS["article"].arms((1, 7, 28), 10)["deep"].branches["deep"].build((1, 7, 28))
     fusion = Concat([FeatureSpec("a", 4, None, None, 0), FeatureSpec("b", 2, 3, 3, 0)])
     assert fusion([torch.rand(5, 4), torch.rand(5, 2, 3, 3)]).shape == (5, 22)
     for wrong in ([torch.rand(5, 4)], [torch.rand(5, 2, 3, 3), torch.rand(5, 4)], [torch.rand(5, 4)] * 2):
         with pytest.raises(ShapeError, match=re.escape("expects features of shapes [(4,), (2, 3, 3)]")):
             fusion(wrong)
+
+
+def test_a_side_of_one_pixel_is_left_alone_by_a_pool() -> None:
+    config = PRESETS["article"].arms((1, 1, 9), 2)["deep"]
+    assert [spec.shape for spec in config.branches["deep"].build((1, 1, 9)).features((1, 1, 9))] == [
+        (32, 1, 4),
+        (64, 1, 2),
+        (128, 1, 1),
+        (256,),
+    ]
+    assert FusionNet(config)(torch.rand(2, 1, 1, 9)).shape == (2, 2)
 
 
 def test_a_map_is_flattened_in_kerass_order() -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
@@ -44,6 +45,11 @@ class _Content:
 
 def save_model(trained: TrainedModel, path: Path) -> None:
     """Write a model file, whole or not at all; raises InputError when the place cannot be written."""
+    write_atomically(path, model_bytes(trained))
+
+
+def model_bytes(trained: TrainedModel) -> bytes:
+    """The content of a model file."""
     content = _Content(trained.model.config, trained.image, trained.class_names, trained.recipe, trained.record)
     text = json.dumps(asdict(content), ensure_ascii=False)
     tensors = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
@@ -53,7 +59,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
         "content": text,
         "sha256": _digest(text, tensors),
     }
-    write_atomically(path, to_safetensors(tensors, metadata))
+    return to_safetensors(tensors, metadata)
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -62,7 +68,12 @@ def load_model(path: Path) -> TrainedModel:
     Raises ModelFileError for a file that is missing, cut short, not ours, changed, of a newer format, or whose tensors
     do not fit its architecture.
     """
-    metadata, tensors = _read(path)
+    return model_from_bytes(_content(path), str(path))
+
+
+def model_from_bytes(content: bytes, path: str) -> TrainedModel:
+    """As `load_model`, from the content of a model file; `path` is what an error calls it."""
+    metadata, text, tensors = _parse(content, path)
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not a littoral model file; make one with `littoral fit`")
     version = metadata.get("format_version", "")
@@ -72,18 +83,17 @@ def load_model(path: Path) -> TrainedModel:
             f"{path} has model file format {version or 'unknown'}, this littoral reads {FORMAT_VERSION}; "
             f"{'install a newer littoral' if newer else 'get the file anew'}"
         )
-    text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):
         raise ModelFileError(f"{path} was changed after it was written: its SHA-256 does not match; get it anew")
     try:
-        content = TypeAdapter(_Content).validate_json(text, strict=True)
+        described = TypeAdapter(_Content).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise ModelFileError(f"{path} has unusable metadata at {place}: {first['msg']}") from error
     except InputError as error:
         raise ModelFileError(f"{path} has unusable metadata: {error}") from error
-    return _assemble(path, content, tensors)
+    return _assemble(path, described, tensors)
 
 
 def require_model_place(path: Path) -> None:
@@ -91,26 +101,37 @@ def require_model_place(path: Path) -> None:
     require_writable(path)
     if path.is_file() and path.stat().st_size:
         try:
-            ours = _read(path)[0].get("format") == FORMAT
+            ours = _parse(_content(path), str(path))[0].get("format") == FORMAT
         except ModelFileError:
             ours = False
         if not ours:
             raise InputError(f"{path} exists and is no littoral model file: choose another name, or delete it")
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _content(path: Path) -> bytes:
     if not path.is_file():
         raise ModelFileError(f"no model file {path}; make one with `littoral fit`")
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parse(content: bytes, path: str) -> tuple[dict[str, str], str, dict[str, Tensor]]:
+    """Metadata, the text that describes the model, and tensors."""
+    try:
+        tensors = from_safetensors(content)
+        # the format: eight bytes with the header's length, the header in JSON, the tensors' bytes
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, ValueError) as error:
         raise ModelFileError(
             f"{path} is not a whole safetensors file (cut short, damaged, or something else); get it anew"
         ) from error
+    metadata = header.get("__metadata__", {})
+    return metadata, metadata.get("content", ""), tensors
 
 
-def _assemble(path: Path, content: _Content, tensors: dict[str, Tensor]) -> TrainedModel:
+def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> TrainedModel:
     architecture = content.architecture
     if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
         raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")

@@ -11,6 +11,9 @@ from typing import Literal
 
 from littoral.errors import InputError
 
+Resize = Literal["pad", "stretch", "crop"]
+"""How an image of another size is brought to a model's size."""
+
 ImageShape = tuple[int, int, int]
 """(channels, height, width) of one image as a network sees it."""
 
@@ -21,7 +24,11 @@ class ImageSpec:
 
     A stored image is uint8, height × width × channels (1 or 3). The network sees `(pixel / 255 - mean) / std`, channel
     by channel. `resize` names how an image of another size is brought to this one: `pad` keeps the whole picture and
-    fills the border with the mean of the picture's own border.
+    fills the rest with the mean of the picture's own border, `stretch` keeps the whole picture and not its proportions,
+    `crop` keeps the proportions and cuts off what hangs over, alike on both sides.
+
+    `value_range`: the numbers that pixels 0 and 255 stand for where a model was fitted on arrays of other numbers, such
+    as (0.0, 1.0); values between are rounded to the nearest of the 256 levels, values outside become the nearest end.
     """
 
     height: int
@@ -29,7 +36,8 @@ class ImageSpec:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resize: Literal["pad"] = "pad"
+    resize: Resize = "pad"
+    value_range: tuple[float, float] = (0.0, 255.0)
 
     __pydantic_config__ = {"extra": "forbid"}  # an unknown field in a model file is refused, not dropped
 
@@ -43,6 +51,9 @@ class ImageSpec:
                 raise InputError(f"{name} needs {self.channels} finite value(s), one a channel, got {values}")
         if min(self.std) <= 0:
             raise InputError(f"std must be positive, got {self.std}")
+        low, high = self.value_range
+        if not (math.isfinite(high - low) and low < high):
+            raise InputError(f"value_range needs a finite low below a finite high, got {self.value_range}")
 
     @classmethod
     def unit(cls, height: int, width: int, channels: int) -> ImageSpec:

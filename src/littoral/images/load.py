@@ -14,7 +14,7 @@ from littoral.images.build import build_store, choose_size
 from littoral.images.builtin import NAMES, load_named
 from littoral.images.sources import read_table
 from littoral.images.splits import exact_duplicates, straddling
-from littoral.images.store import ImageStore
+from littoral.images.store import ImageStore, pixel_hashes
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
@@ -143,8 +143,7 @@ def load_images(
 
 def canonical(store: ImageStore) -> ImageStore:
     """The same images in an order that depends on their pixels, labels, groups and parts alone, not on their source."""
-    flat = np.ascontiguousarray(store.images).reshape(len(store), -1)
-    keys = [store.labels, np.unique(flat.view(np.dtype((np.void, flat.shape[1]))).ravel(), return_inverse=True)[1]]
+    keys = [store.labels, np.unique(pixel_hashes(store.images), return_inverse=True)[1]]
     for column in (store.groups, store.split):
         if column is not None:
             keys.insert(0, np.unique(column, return_inverse=True)[1])

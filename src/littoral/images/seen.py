@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from littoral.images.store import ImageStore
+from littoral.rows import in_chunks
 
 _BYTES = 6
 """Of a hash: with 100,000 images trained on and as many others, a chance of 4 in 100,000 that two are mixed up."""
@@ -31,4 +32,5 @@ def seen_in(store: ImageStore, remembered: str) -> NDArray[np.bool_]:
 
 
 def _hashes(store: ImageStore) -> list[bytes]:
-    return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=_BYTES).digest() for image in store.images]
+    chunks = in_chunks(store.images)
+    return [hashlib.blake2b(image.data, digest_size=_BYTES).digest() for _, rows in chunks for image in rows]

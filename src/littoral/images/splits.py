@@ -5,7 +5,6 @@ Images that belong together (one group as the user says, or the same pixels) are
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from littoral.errors import InputError
-from littoral.images.store import ImageStore
+from littoral.images.store import ImageStore, pixel_hashes
 
 TEST_SHARE = 0.2
 """Part of the images held out for the test where the data came without a split."""
@@ -57,7 +56,7 @@ def straddling(store: ImageStore) -> tuple[int, int]:
     test = held_out(store)
     train = store.subset(np.flatnonzero(store.split == "train"))
     of_group = 0 if test.groups is None or train.groups is None else int(np.isin(test.groups, train.groups).sum())
-    return of_group, int(np.isin(_pixel_keys(test.images), _pixel_keys(train.images)).sum())
+    return of_group, int(np.isin(pixel_hashes(test.images), pixel_hashes(train.images)).sum())
 
 
 def held_out(store: ImageStore) -> ImageStore:
@@ -74,7 +73,7 @@ def tied_images(store: ImageStore) -> NDArray[np.int64]:
 
     Tied are images of one group and images with the same pixels, and what these tie in turn.
     """
-    same = np.unique(_pixel_keys(store.images), return_inverse=True)[1]
+    same = np.unique(pixel_hashes(store.images), return_inverse=True)[1]
     if store.groups is None:
         return same.astype(np.int64)
     # images are one kind of node, sets of equal pixels and groups the others; what hangs together stays together
@@ -160,9 +159,3 @@ def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArra
             )
         chosen.append(rng.permutation(members)[:per_class])  # the prefix of one permutation: hence nested
     return np.sort(np.concatenate(chosen))
-
-
-def _pixel_keys(images: NDArray[np.uint8]) -> NDArray[np.void]:
-    """One value an image that is equal for equal pixels."""
-    flat = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
-    return flat.view(np.dtype((np.void, flat.shape[1]))).ravel()

@@ -1,4 +1,4 @@
-"""Decoded images in memory, as one uint8 array beside their labels. Leaves reading files to the other modules here."""
+"""Decoded images as one uint8 array, in memory or in a file, beside their labels. Leaves reading files to others here."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
+from littoral.rows import ImageRows, in_chunks
+from littoral.specs import ImageSpec, Resize
 
 
 @dataclass(frozen=True)
 class ImageStore:
     """Images (n × height × width × channels, uint8), the class index of each (n, int64), and the classes' names.
 
-    `split` names the part each image was given ("train", "val" or "test") where the data came already split, else
-    None. `groups` numbers what each image belongs to (a person, a site); one group is never on both sides of a split.
-    `source` is what a record calls the data, such as "mnist".
+    `images` is an array, or ImageRows where the images lie in a file. `split` names the part each image was given
+    ("train", "val" or "test") where the data came already split, else None. `groups` numbers what each image belongs to
+    (a person, a site); one group is never on both sides of a split, nor are images with the same number in `ties`, which
+    are (nearly) equal; None: not looked for yet. `source` is what a record calls the data, such as "mnist". `resize` and
+    `value_range`: how the images came to their size and to 0 to 255, see ImageSpec.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | ImageRows
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     split: NDArray[np.str_] | None = None
     groups: NDArray[np.int64] | None = None
+    ties: NDArray[np.int64] | None = None
     source: str = "arrays"
+    resize: Resize = "pad"
+    value_range: tuple[float, float] = (0.0, 255.0)
 
     def __post_init__(self) -> None:
         images = self.images
@@ -40,8 +47,9 @@ class ImageStore:
             raise InputError(f"labels must be int64 of shape (n,), got {self.labels.dtype} of {self.labels.shape}")
         if len(self.labels) != len(images):
             raise InputError(f"each of the {len(images)} images needs one label, got {len(self.labels)} labels")
-        if any(column is not None and len(column) != len(images) for column in (self.split, self.groups)):
-            raise InputError(f"split and groups, where given, need one value for each of the {len(images)} images")
+        columns = (self.split, self.groups, self.ties)
+        if any(column is not None and len(column) != len(images) for column in columns):
+            raise InputError(f"split, groups and ties need one value for each of the {len(images)} images")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise InputError(f"labels must index the {len(self.class_names)} class names")
         for name in self.class_names:
@@ -57,11 +65,18 @@ class ImageStore:
         """The images at `index`, in that order."""
         return replace(
             self,
-            images=self.images[index],
+            images=self.images.take(index) if isinstance(self.images, ImageRows) else self.images[index],
             labels=self.labels[index],
             split=None if self.split is None else self.split[index],
             groups=None if self.groups is None else self.groups[index],
+            ties=None if self.ties is None else self.ties[index],
         )
+
+    def spec(self) -> ImageSpec:
+        """The form of these images, whose pixels a network sees divided by 255."""
+        height, width, channels = self.images.shape[1:]
+        unit = ImageSpec.unit(height, width, channels)
+        return replace(unit, resize=self.resize, value_range=self.value_range)
 
     def with_classes(self, class_names: tuple[str, ...]) -> ImageStore:
         """The same images with their labels numbered by these names, of which there may be more.
@@ -79,11 +94,20 @@ class ImageStore:
     def fingerprint(self) -> str:
         """SHA-256 over pixels, labels, class names, given split and groups: equal for two runs on the same data."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for _, rows in in_chunks(self.images):
+            digest.update(rows.data)
         digest.update(np.ascontiguousarray(self.labels).data)
         digest.update(b"" if self.split is None else "\n".join(self.split).encode())
         digest.update(b"" if self.groups is None else np.ascontiguousarray(self.groups).data)
         return digest.hexdigest()
+
+
+def pixel_hashes(images: NDArray[np.uint8] | ImageRows) -> NDArray[np.void]:
+    """Sixteen bytes an image, (n,): equal for equal pixels, and for no others that anybody will meet."""
+    digests = [
+        hashlib.blake2b(image.data, digest_size=16).digest() for _, rows in in_chunks(images) for image in rows
+    ]
+    return np.frombuffer(b"".join(digests), np.dtype((np.void, 16)))
 
 
 def as_images(values: Any) -> NDArray[np.uint8]:

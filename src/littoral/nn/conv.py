@@ -1,5 +1,7 @@
 """The plain convolutional branch: 3×3 convolutions with ReLU, some with a 2×2 max-pool, then maybe a dense layer.
 
+A side that is one pixel long stays so in a pool: images of 1×n are taken too.
+
 Both branches of the published network are this one, one shallower than the other.
 """
 
@@ -68,7 +70,7 @@ class ConvBranch(Branch):
         for number, conv in enumerate(self.convs, start=1):
             x = conv(x)
             if number in self.config.pool_after:
-                x = F.max_pool2d(x, 2)  # before the ReLU: both orders give the same values, this one a quarter the work
+                x = F.max_pool2d(x, _window(x.shape[2], x.shape[3]))  # before the ReLU: both orders give the same values, this one a quarter the work
             x = F.relu(x)
             taps[f"conv{number}"] = x
         if self.dense is not None:
@@ -92,13 +94,8 @@ class ConvBranch(Branch):
             macs += 9 * channels * out * height * width
             channels = out
             if number in self.config.pool_after:
-                height, width = height // 2, width // 2
-            if not height or not width:
-                smallest = 2 ** len(self.config.pool_after)
-                raise ShapeError(
-                    f"a branch with {len(self.config.pool_after)} max-pools needs images of at least "
-                    f"{smallest}×{smallest} pixels, got {image_shape[1]}×{image_shape[2]}"
-                )
+                down, across = _window(height, width)
+                height, width = height // down, width // across
             specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
         return specs
 
@@ -109,3 +106,8 @@ class ConvBranch(Branch):
                 f"this conv branch was built for images (channels, height, width) of {self.image_shape}, "
                 f"got {image_shape}; bring the images to that shape"
             )
+
+
+def _window(height: int, width: int) -> tuple[int, int]:
+    """The max-pool's window for maps of this size: 2 along each side that has two pixels."""
+    return min(2, height), min(2, width)

@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from torch import nn
 
 from littoral.nn.inputs import to_input
+from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
 BATCH_SIZE = 500
@@ -15,7 +16,7 @@ BATCH_SIZE = 500
 
 
 def predict_probabilities(
-    model: nn.Module, images: UInt8[np.ndarray, "n height width channels"], spec: ImageSpec
+    model: nn.Module, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Float32[np.ndarray, "n classes"]:
     """Softmax of the logits, each row adding up to 1; runs where the model's weights are.
 

@@ -14,13 +14,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from littoral.errors import TrainingError
 from littoral.nn.inputs import to_input
+from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 from littoral.training.checkpoint import load_checkpoint, save_checkpoint
+from littoral.training.feed import balanced_order, feed
 from littoral.training.history import EpochRecord
 from littoral.training.optim import KerasAdam
 from littoral.training.recipe import Recipe
@@ -77,13 +79,14 @@ class Checkpointing:
 
 def train(
     model: nn.Module,
-    images: UInt8[np.ndarray, "n height width channels"],
+    images: UInt8[np.ndarray, "n height width channels"] | ImageRows,
     labels: Int64[np.ndarray, " n"],
     spec: ImageSpec,
     recipe: Recipe,
     seed: int,
     device: torch.device,
     observer: Observer,
+    weights: Float64[np.ndarray, " n"] | None = None,
     checkpointing: Checkpointing | None = None,
     shown_accuracy: Callable[[nn.Module], float] | None = None,
 ) -> list[EpochRecord]:
@@ -91,7 +94,7 @@ def train(
 
     The same model, images, recipe, seed, machine and number of threads give bit-equal weights. All random numbers of
     an epoch come from (seed, epoch), so a run that goes on from a checkpoint draws what the unbroken run would have.
-    `shown_accuracy` is called after each epoch, outside the timing; nothing reads its value but the history.
+    `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each epoch, outside the timing; nothing reads its value but the history.
 
     Raises TrainingError, naming the step, when the loss is no longer finite.
     """
@@ -101,7 +104,8 @@ def train(
     if checkpointing is not None and checkpointing.resume and checkpointing.path.exists():
         history = load_checkpoint(checkpointing.path, checkpointing.identity, model, optimiser)
 
-    data, targets = torch.tensor(images, device=device), torch.tensor(labels, device=device)
+    pixels, targets = feed(images, device), torch.tensor(labels, device=device)
+    weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
     total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
     step = history[-1].step if history else 0
     observer.on_start(Plan(len(images), total, per_epoch, step))
@@ -112,8 +116,9 @@ def train(
             epoch = len(history) + 1
             rng = np.random.default_rng([seed, epoch])
             torch.manual_seed(int(rng.integers(2**63)))  # for layers that draw, such as dropout
-            order = torch.from_numpy(rng.permutation(len(images))).to(device)
-            batches = torch.split(order, recipe.batch_size)[: total - step]
+            balanced = recipe.balance == "sampler"
+            order = balanced_order(labels, rng) if balanced else rng.permutation(len(images))
+            batches = torch.split(torch.from_numpy(order).to(device), recipe.batch_size)[: total - step]
             losses = torch.zeros(len(batches), device=device)
             correct = torch.zeros((), dtype=torch.int64, device=device)
             seen = reported = 0
@@ -121,8 +126,11 @@ def train(
             model.train()
             start = time.perf_counter()
             for number, batch in enumerate(batches, start=1):
-                logits = model(to_input(data[batch], spec))
-                loss = F.cross_entropy(logits, targets[batch])
+                logits = model(to_input(pixels(batch), spec))
+                if weight is None:
+                    loss = F.cross_entropy(logits, targets[batch])
+                else:
+                    loss = (F.cross_entropy(logits, targets[batch], reduction="none") * weight[batch]).mean()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step(step + number)
 

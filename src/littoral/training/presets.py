@@ -94,5 +94,20 @@ _ARTICLE_PROSE = Preset(
     cost="eight times the multiply-accumulates of article",
 )
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE)}
+_TINY = Preset(
+    name="tiny",
+    summary="the smallest network, for tests and first tries",
+    recipe=Recipe(epochs=30, batch_size=32, learning_rate=3e-3),
+    arms=_fused_and_each_alone(
+        {
+            "shallow": ConvConfig(widths=(8,), pool_after=(1,), dense=16),
+            "deep": ConvConfig(widths=(8, 16, 32), pool_after=(1, 2, 3), dense=32),
+        },
+        hidden=(),
+    ),
+    expected="not measured yet",
+    cost="seconds for a few hundred images",
+)
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE, _TINY)}
 """Every preset by name, in the order in which `littoral presets` lists them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import nn
 
 from littoral.errors import InputError
@@ -17,6 +19,7 @@ from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, seeded_model
 from littoral.specs import ImageSpec
+from littoral.training.feed import class_balanced_weights
 from littoral.training.loop import Checkpointing, Observer, train
 from littoral.training.presets import Preset, get_arm
 from littoral.training.recipe import Recipe
@@ -45,16 +48,18 @@ def fit_arm(
     checkpoint: Path | None = None,
     resume: bool = False,
     shown: ImageStore | None = None,
+    sample_weight: Float64[np.ndarray, " n"] | None = None,
 ) -> TrainedModel:
-    """Train one arm of a preset on all of `store`.
+    """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else.
     """
     if not 0 <= seed < 2**63:
         raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
-    height, width, channels = store.images.shape[1:]
-    spec = ImageSpec.unit(height, width, channels)
+    spec = store.spec()
+    recipe = recipe.balanced_for(store.labels)
+    weights = _weights(store, recipe, sample_weight)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
     origin: dict[str, Any] = {
         "preset": preset.name,
@@ -63,6 +68,7 @@ def fit_arm(
         "data": store.source,
         "data_sha256": store.fingerprint(),
         "images": len(store.images),
+        "weights_sha256": None if sample_weight is None else hashlib.sha256(sample_weight.tobytes()).hexdigest(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -85,6 +91,7 @@ def fit_arm(
         seed,
         device,
         observer,
+        weights=weights,
         checkpointing=None if checkpoint is None else Checkpointing(checkpoint, identity, resume),
         shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
     )
@@ -113,6 +120,25 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {name!r} here: expected auto, cpu or a GPU that torch finds") from error
     return device
+
+
+def _weights(
+    store: ImageStore, recipe: Recipe, sample_weight: Float64[np.ndarray, " n"] | None
+) -> Float64[np.ndarray, " n"] | None:
+    """The weight of each image in the loss, of mean 1, or None where all weigh alike."""
+    weights = class_balanced_weights(store.labels) if recipe.balance == "loss" else None
+    if sample_weight is None:
+        return weights
+    if sample_weight.shape != (len(store),) or not np.isfinite(sample_weight).all() or (sample_weight < 0).any():
+        raise InputError(
+            f"sample_weight must be {len(store)} finite numbers from 0 up, one an image, "
+            f"got shape {sample_weight.shape}, from {sample_weight.min(initial=0)} to {sample_weight.max(initial=0)}"
+        )
+    weights = sample_weight if weights is None else weights * sample_weight
+    if not weights.sum() > 0:
+        raise InputError("sample_weight is 0 for every image; some have to count")
+    normalised: Float64[np.ndarray, " n"] = weights / weights.mean()
+    return normalised
 
 
 def _accuracy(model: nn.Module, store: ImageStore, spec: ImageSpec) -> float:
