@@ -363,7 +363,7 @@ def test_compare_some_arms_as_json(call: Callable) -> None:
 
 def test_presets(call: Callable) -> None:
     listed = {preset["name"]: preset for preset in json.loads(call("presets", "--json")[1])["presets"]}
-    assert list(listed) == ["article", "article-prose"]
+    assert list(listed) == ["article", "article-prose", "tiny"]
     assert listed["article"]["arms"][0] == {"name": "fused", "params": 812_042, "macs": 11_989_760}
     assert all(preset["expected"][0] != "@" and preset["cost"][0] != "@" for preset in listed.values())
     out = call("presets")[1]

@@ -36,9 +36,11 @@ def compare(
     steps: options.Steps = None,
     size: options.Size = None,
     channels: options.Channels = None,
+    resize: options.ResizeBy = "pad",
     group: options.Group = None,
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
+    memory: options.Memory = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -65,7 +67,9 @@ def compare(
         require_folder(out)
         if (out / "results.json").exists():
             raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
-    loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
+    loaded = read_data(
+        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, strict, quiet
+    )
     command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 
     def document(result: Comparison) -> dict[str, Any]:

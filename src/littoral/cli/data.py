@@ -7,10 +7,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from littoral.cli.output import say
 from littoral.errors import InputError
+from littoral.specs import Resize
+
+Choice = TypeVar("Choice", bound=str)
+
+RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 if TYPE_CHECKING:
     from littoral.images.load import Loaded
@@ -20,9 +25,11 @@ def read_data(
     data: str,
     size: tuple[int, int] | None,
     channels: int | None,
+    resize: str,
     group: str | None,
     group_from: str | None,
     allow_outside: bool,
+    memory: float | None,
     strict: bool,
     quiet: bool,
 ) -> Loaded:
@@ -32,10 +39,13 @@ def read_data(
     """
     from littoral.images.load import Reading, load_data
 
+    way = require_one_of("--resize", resize, RESIZES)
+    if memory is not None and not memory >= 0:
+        raise InputError(f"--memory must be gigabytes from 0 up, got {memory}")
+    limit = None if memory is None else int(min(memory, 1e9) * 1e9)
+    reading = Reading(size, channels, way, group, group_from, allow_outside, limit)
     with bar("reading images", quiet) as on_progress:
-        loaded = load_data(
-            data, Reading(size, channels, group, group_from, allow_outside), os.cpu_count() or 1, on_progress
-        )
+        loaded = load_data(data, reading, os.cpu_count() or 1, on_progress)
     if strict and loaded.unreadable:
         raise InputError(f"{loaded.left_out()}; mend or remove them, or leave --strict out")
     for line in loaded.remarks():
@@ -46,6 +56,14 @@ def read_data(
 def unreadable_json(loaded: Loaded) -> list[dict[str, str]]:
     """The images left out, as `--json` lists them."""
     return [{"path": name, "error": reason} for name, reason in loaded.unreadable]
+
+
+def require_one_of(option: str, value: str, known: tuple[Choice, ...]) -> Choice:
+    """`value`, when it is among those known; raises InputError, with these, when it is not."""
+    for choice in known:
+        if value == choice:
+            return choice
+    raise InputError(f"{option} must be one of {', '.join(known)}, got {value!r}")
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -31,9 +31,11 @@ def fit(
     ] = False,
     size: options.Size = None,
     channels: options.Channels = None,
+    resize: options.ResizeBy = "pad",
     group: options.Group = None,
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
+    memory: options.Memory = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -60,7 +62,9 @@ def fit(
     target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
     require_model_place(target)  # before images are read
     get_arm(chosen, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
-    loaded = read_data(data, parse_size(size), channels, group, group_from, allow_outside, strict, quiet)
+    loaded = read_data(
+        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, strict, quiet
+    )
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")

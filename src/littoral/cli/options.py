@@ -25,6 +25,17 @@ Size = Annotated[
 Channels = Annotated[
     int | None, typer.Option(min=1, max=3, help="1 (grey) or 3 (colour).", show_default="1 when all images are grey")
 ]
+ResizeBy = Annotated[
+    str,
+    typer.Option(
+        help="pad (the whole picture, the rest filled with its border's mean), stretch (the whole, out of proportion) "
+        "or crop (in proportion, what hangs over cut off)."
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(help="Gigabytes of images to hold in memory; more lie in a file.", show_default="a quarter of it"),
+]
 Group = Annotated[
     str | None,
     typer.Option(help="Column of a table that names what images belong to; one group stays on one side of a split."),

@@ -1,138 +1,238 @@
-"""An ImageTable -> decoded images of one form, with a list of those that could not be read."""
+"""An ImageTable -> decoded images of one form in an order of their own, and a list of those that could not be read."""
 
 from __future__ import annotations
 
-import warnings
+import hashlib
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from littoral.errors import ImageError, InputError
-from littoral.images.decode import FORMATS, decode_bytes, decode_file, fit_to_spec
-from littoral.images.parallel import in_parallel
-from littoral.images.store import ImageStore
+from littoral.errors import InputError
+from littoral.images import cache
+from littoral.images.batch import Batch, Encoded, decode_batch, decode_batch_to_file, digest_batch, read_sizes
+from littoral.images.parallel import in_parallel, shared_array
+from littoral.images.store import ImageStore, pixel_hashes
 from littoral.images.table import ImageTable
-from littoral.specs import ImageSpec
+from littoral.rows import ImageRows, in_chunks
+from littoral.specs import ImageSpec, Resize
 
 SMALLEST, STEP = 8, 4
 """Sides of images are chosen from 8 up in steps of 4, so that a few max-pools divide them."""
 
-Encoded = Path | bytes | NDArray[np.uint8]
+SAMPLE = 2048
+"""Heads that are read for a first guess at the size; decoding then sees the sizes of all."""
+
+DECODER = 1
+"""Changes whenever decoding comes to give other pixels, so that entries of the cache made before are not used."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """The images that could be read, and (name, reason) of each that could not."""
+    """The images that could be read, with the table's name of each, and (name, reason) of each that could not."""
 
     store: ImageStore
+    names: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
 
 
-def choose_size(table: ImageTable, largest: int, workers: int = 0) -> tuple[int, int]:
-    """Height and width: the medians of all images, scaled down to fit `largest`, rounded to a multiple of 4.
+@dataclass(frozen=True)
+class _Decoded:
+    """Pixels in the table's order, the reason for each image, by number, that has none, and the median (height, width).
 
-    Images whose head cannot be read are left out; raises InputError when none can.
+    `grey`: all channels of all images are alike.
     """
-    sizes = [size for _, chunk in in_parallel(_sizes, table.images, workers) for size in chunk if size is not None]
-    if not sizes:
-        raise InputError(f"none of the {len(table.images)} images of {table.source} can be read")
-    height, width = np.median(np.array(sizes), axis=0)
-    scale = min(1.0, largest / max(height, width))
-    return _rounded(height * scale), _rounded(width * scale)
+
+    images: NDArray[np.uint8] | ImageRows
+    errors: dict[int, str]
+    median: tuple[float, float] | None
+    grey: bool
 
 
 def build_store(
     table: ImageTable,
-    height: int,
-    width: int,
-    channels: int | None = None,
-    workers: int = 0,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    resize: Resize,
+    largest: int,
+    memory: int,
+    workers: int,
+    on_progress: Callable[[int, int], None],
 ) -> Built:
-    """Decode every image once, in `workers` processes (0: in this one), into one array.
+    """Decode every image once, in `workers` processes (0: in this one), into one array of at most `memory` bytes.
 
-    `channels` None: 1 when every image is grey throughout, colour files with grey pixels among them, else 3.
-    Images that cannot be read are listed and left out. Raises InputError when fewer than two classes are left.
+    A larger one goes into a file in the cache folder. `size` None: the median height and width of all images, scaled
+    down to fit `largest`, rounded to a multiple of 4. `channels` None: 1 when every image is grey throughout, colour
+    files with grey pixels among them, else 3. Images that cannot be read are listed and left out; the others are put
+    into an order that depends on their pixels, labels, groups and parts alone, not on where they came from.
+
+    Raises InputError when no image is left.
     """
-    spec = ImageSpec.unit(height, width, channels or 3)
-    images = np.empty((len(table.images), height, width, spec.channels), np.uint8)
-    errors: dict[int, str] = {}
-    for start, (pixels, failed) in in_parallel(partial(_decode_all, spec=spec), table.images, workers):
-        images[start : start + len(pixels)] = pixels
-        errors |= {start + offset: reason for offset, reason in failed.items()}
-        on_progress(start + len(pixels), len(images))
+    encoded: list[Encoded] = [os.fspath(image) if isinstance(image, Path) else image for image in table.images]
+    guess = size or _guessed_size(encoded, largest)
+    while True:
+        spec = replace(ImageSpec.unit(*guess, channels or 3), resize=resize)
+        large = len(encoded) * spec.height * spec.width * spec.channels > memory
+        decode = _decode_to_file if large else _decode_to_memory
+        decoded = decode(encoded, spec, channels is None, table.source, workers, on_progress)
+        if decoded.median is None:
+            index, reason = min(decoded.errors.items())
+            raise InputError(
+                f"none of the {len(encoded)} images of {table.source} can be read; {table.names[index]} {reason}"
+            )
+        exact = guess if size is not None else fitting_size(decoded.median, largest)
+        if exact == guess:
+            break
+        guess = exact
 
-    kept = np.array([index for index in range(len(images)) if index not in errors], np.int64)
-    if errors:
-        images = images[kept]
-    if channels is None and (images == images[..., :1]).all():
-        images = np.ascontiguousarray(images[..., :1])
+    kept = np.array([index for index in range(len(encoded)) if index not in decoded.errors], np.int64)
     classes, labels = np.unique(np.array(table.labels)[kept], return_inverse=True)
-    if len(classes) < 2:
-        index = min(errors, default=None)
-        reason = "" if index is None else f"; {table.names[index]} {errors[index]}"
-        raise InputError(
-            f"{table.source}: {len(kept)} images can be read, of {len(classes)} class(es), and two are needed{reason}"
-        )
+    split = None if table.split is None else np.array(table.split)[kept]
+    groups = None if table.groups is None else np.unique(np.array(table.groups)[kept], return_inverse=True)[1]
+    hashes = pixel_hashes(decoded.images)[kept]
+    order = np.lexsort([*(column for column in (split, groups) if column is not None), labels, _ranks(hashes)])
     store = ImageStore(
-        images=images,
-        labels=labels.astype(np.int64),
+        images=_chosen(decoded.images, kept[order]),
+        labels=labels[order].astype(np.int64),
         class_names=tuple(str(name) for name in classes),
-        split=None if table.split is None else np.array(table.split)[kept],
-        groups=None if table.groups is None else np.unique(np.array(table.groups)[kept], return_inverse=True)[1],
+        split=None if split is None else split[order],
+        groups=None if groups is None else groups[order],
         source=table.source,
+        resize=resize,
     )
-    return Built(store, tuple((table.names[index], errors[index]) for index in sorted(errors)))
+    return Built(
+        store,
+        tuple(table.names[index] for index in kept[order]),
+        tuple((table.names[index], decoded.errors[index]) for index in sorted(decoded.errors)),
+    )
 
 
-def _decode_all(images: list[Encoded], spec: ImageSpec) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Pixels of each image, (n, height, width, channels), and the reason for each, by number, that has none."""
-    pixels = np.zeros((len(images), spec.height, spec.width, spec.channels), np.uint8)
-    errors = {}
-    for number, image in enumerate(images):
-        try:
-            pixels[number] = _decode(image, spec)
-        except ImageError as error:
-            errors[number] = str(error)
-    return pixels, errors
+def fitting_size(median: tuple[float, float], largest: int) -> tuple[int, int]:
+    """A (height, width) scaled down to fit `largest` and rounded to a multiple of 4, at least 8."""
+    scale = min(1.0, largest / max(median))
+    height, width = (max(SMALLEST, STEP * round(side * scale / STEP)) for side in median)
+    return height, width
 
 
-def _decode(image: Encoded, spec: ImageSpec) -> NDArray[np.uint8]:
-    if isinstance(image, Path):
-        return decode_file(image, spec)
-    if isinstance(image, bytes):
-        return decode_bytes(image, spec)
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    return fit_to_spec(picture.convert("L" if spec.channels == 1 else "RGB"), spec)
+def _guessed_size(images: list[Encoded], largest: int) -> tuple[int, int]:
+    """From the heads of some of the images, evenly spaced, so that most sets need to be decoded only once."""
+    sizes = read_sizes(images[:: -(-len(images) // SAMPLE)])
+    return fitting_size(_median(np.array(sizes)) or (largest, largest), largest)
 
 
-def _sizes(images: list[Encoded]) -> list[tuple[int, int] | None]:
-    """(height, width) from the head of each file, turned as its EXIF orientation says; None where there is no head."""
-    sizes: list[tuple[int, int] | None] = []
-    for image in images:
-        if isinstance(image, np.ndarray):
-            sizes.append((image.shape[0], image.shape[1]))
+def _median(sizes: NDArray[np.int32]) -> tuple[float, float] | None:
+    if not len(sizes):
+        return None
+    height, width = np.median(sizes, axis=0)
+    return float(height), float(width)
+
+
+def _decode_to_memory(
+    images: list[Encoded],
+    spec: ImageSpec,
+    choose_channels: bool,
+    source: str,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> _Decoded:
+    shape = (len(images), spec.height, spec.width, spec.channels)
+    with shared_array(shape) if workers else nullcontext((np.zeros(shape, np.uint8), "")) as (target, file):
+        decoded = _decode_into(target, file, images, spec, workers, on_progress)
+    return replace(decoded, images=_first_channel(target)) if choose_channels and decoded.grey else decoded
+
+
+def _decode_to_file(
+    images: list[Encoded],
+    spec: ImageSpec,
+    choose_channels: bool,
+    source: str,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> _Decoded:
+    """Through the cache: images lie there in the order of their digests, so that their order in a table is no matter."""
+    digests = [digest for _, chunk in in_parallel(digest_batch, images, workers) for digest in chunk]
+    order = np.argsort(np.array(digests, np.dtype("S16")), kind="stable")
+    form = (DECODER, spec, choose_channels, len(images))
+    key = hashlib.blake2b(repr(form).encode() + b"".join(sorted(digests)), digest_size=16).hexdigest()
+    entry = cache.find(key)
+    if entry is None:
+        shape = (len(images), spec.height, spec.width, spec.channels)
+        with cache.writing(int(np.prod(shape, dtype=np.int64)), source) as folder:
+            target = np.memmap(folder / cache.IMAGES, np.uint8, "r+", shape=shape)
+            file = str(folder / cache.IMAGES)
+            decoded = _decode_into(target, file, [images[index] for index in order], spec, workers, on_progress)
+            grey = choose_channels and decoded.grey
+            shape = (_first_channel(target) if grey else target).shape
+            target.flush()
+            notes = {"source": source, "errors": decoded.errors, "median": decoded.median, "grey": decoded.grey}
+            del target, decoded
+            entry = cache.keep(folder, key, shape, notes)
+    places = np.empty(len(images), np.int64)
+    places[order] = np.arange(len(images))
+    errors = {int(order[int(place)]): reason for place, reason in entry.notes["errors"].items()}
+    median = entry.notes["median"]
+    return _Decoded(
+        ImageRows(entry.open(), places), errors, None if median is None else tuple(median), entry.notes["grey"]
+    )
+
+
+def _decode_into(
+    target: NDArray[np.uint8],
+    file: str,
+    images: list[Encoded],
+    spec: ImageSpec,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> _Decoded:
+    """Decode into `target`, which is mapped from `file` where there are workers."""
+    errors: dict[int, str] = {}
+    sizes = np.zeros((len(images), 2), np.int32)
+    grey = True
+    decode: Callable[[int, list[Encoded]], Batch] = partial(decode_batch, spec=spec, target=target)
+    if workers:
+        decode = partial(decode_batch_to_file, spec=spec, file=file, total=len(images))
+    for start, batch in in_parallel(decode, images, workers):
+        end = start + len(batch.sizes)
+        sizes[start:end] = batch.sizes
+        errors |= {start + number: reason for number, reason in batch.errors.items()}
+        grey = grey and batch.grey
+        on_progress(end, len(images))
+    return _Decoded(target, errors, _median(sizes[sizes[:, 0] > 0]), grey)
+
+
+def _first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The first of three channels, written over the images from the front: no second array of that size is made."""
+    n, height, width, _ = images.shape
+    flat, one = images.reshape(-1), height * width
+    for start, rows in in_chunks(images):
+        flat[start * one : (start + len(rows)) * one] = rows[..., 0].reshape(-1)
+    return flat[: n * one].reshape(n, height, width, 1)
+
+
+def _chosen(images: NDArray[np.uint8] | ImageRows, order: NDArray[np.int64]) -> NDArray[np.uint8] | ImageRows:
+    """The images `order`, each at most once, in that order; an array is sorted in place, without a second one."""
+    if isinstance(images, ImageRows):
+        return images.take(order)
+    rest = np.setdiff1d(np.arange(len(images)), order, assume_unique=True)
+    source = np.concatenate([order, rest])  # source[i]: what comes to place i
+    moved = np.zeros(len(images), bool)
+    for first in np.flatnonzero(source != np.arange(len(images))):
+        if moved[first]:
             continue
-        if isinstance(image, Path) and not image.is_file():
-            sizes.append(None)
-            continue
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Image.open(image if isinstance(image, Path) else BytesIO(image), formats=FORMATS) as opened:
-                    turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                    size = (opened.height, opened.width)
-                    sizes.append(size[::-1] if turned else size)
-        except Exception:  # of many kinds, on bad bytes; decoding will name the reason
-            sizes.append(None)
-    return sizes
+        held, place = images[first].copy(), int(first)
+        while (origin := int(source[place])) != first:
+            images[place] = images[origin]
+            moved[place] = True
+            place = origin
+        images[place] = held
+        moved[place] = True
+    return images[: len(order)]
 
 
-def _rounded(side: float) -> int:
-    return max(SMALLEST, STEP * round(side / STEP))
+def _ranks(keys: NDArray[np.void]) -> NDArray[np.int64]:
+    return np.unique(keys, return_inverse=True)[1].astype(np.int64)

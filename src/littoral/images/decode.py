@@ -7,7 +7,11 @@ laid over white, 16-bit pixels are scaled (not clipped) to 8 bits.
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +24,15 @@ from littoral.specs import ImageSpec
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are unpacked: a small file can claim to hold gigabytes of pixels."""
 
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a picture was turned."""
+
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
 
-def decode_file(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
+def decode_file(path: Path | str, spec: ImageSpec) -> NDArray[np.uint8]:
     """The image file at `path` as (height, width, channels) uint8 in the form of `spec`; raises ImageError."""
-    if path.exists() and not path.is_file():
-        raise ImageError("is no file, but a folder, a pipe or a device")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
-    return decode_bytes(content, spec)
+    return decode_bytes(read_bytes(path), spec)
 
 
 def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
@@ -39,25 +40,74 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
 
     Raises ImageError, in one phrase, for bytes that are no image, are cut short, or hold over MAX_PIXELS pixels.
     """
+    with quiet_pillow():
+        return fit_to_spec(open_upright(content, spec.channels), spec)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The content of a file; raises ImageError, also for a folder, a pipe or a device."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # not blocking: a pipe would wait for its other end
+        try:
+            about = os.fstat(file)
+            if not stat.S_ISREG(about.st_mode):
+                raise ImageError("is no file, but a folder, a pipe or a device")
+            content = os.read(file, about.st_size)
+            while len(content) < about.st_size and (more := os.read(file, about.st_size - len(content))):
+                content += more
+            return content
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+    except ImageError:
+        raise
+    except ValueError as error:  # a NUL in the name
+        raise ImageError("has a name that no file can have") from error
+
+
+def open_upright(content: bytes, channels: int) -> Image.Image:
+    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size.
+
+    To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
+    """
     if not content:
         raise ImageError("is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what is decided here: size limit, odd metadata
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
-                image.load()
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+            image.load()
+            upright = image
+            if image.getexif().get(ORIENTATION, 1) != 1:
                 upright = ImageOps.exif_transpose(image)
-                if upright.mode.startswith("I") or upright.mode == "F":
-                    upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
-                return fit_to_spec(_to_mode(upright, "L" if spec.channels == 1 else "RGB"), spec)
+            if upright.mode.startswith("I") or upright.mode == "F":
+                upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
+            return _to_mode(upright, "L" if channels == 1 else "RGB")
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"has more pixels than the limit of {MAX_PIXELS:,}") from error
     except Exception as error:  # Pillow's parsers raise many kinds (OSError, SyntaxError, struct.error, …) on bad bytes
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
+
+
+def size_of(content: bytes) -> tuple[int, int] | None:
+    """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception:  # of many kinds, on bad bytes; decoding will name the reason
+        return None
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Pillow warns of what is decided here: the size limit, odd metadata. Entered once for many images: it is slow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _scaled_to_8_bits(image: Image.Image, is_png: bool) -> Image.Image:
@@ -70,6 +120,8 @@ def _scaled_to_8_bits(image: Image.Image, is_png: bool) -> Image.Image:
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Any Pillow mode of 8 bits or fewer -> L or RGB."""
+    if image.mode == mode and "transparency" not in image.info:
+        return image
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -79,18 +131,27 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def fit_to_spec(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Bring an L or RGB image to the spec's size: scaled to fit, antialiased, the rest filled with its border's mean.
+    """Bring an L or RGB image to the spec's size, antialiased, in the spec's way (see ImageSpec).
 
     An image that has the size already is returned pixel for pixel.
     """
+    width, height = image.size
+    if (height, width) == (spec.height, spec.width):
+        return _pixels(image)
+    if spec.resize == "stretch":
+        return _pixels(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
+    if spec.resize == "crop":
+        scale = max(spec.width / width, spec.height / height)
+        left, top = max(0.0, (width - spec.width / scale) / 2), max(0.0, (height - spec.height / scale) / 2)
+        box = (left, top, width - left, height - top)
+        return _pixels(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, box=box))
+    scale = min(spec.width / width, spec.height / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     canvas = np.empty((spec.height, spec.width, spec.channels), np.uint8)
     canvas[:] = np.round(_border(_pixels(image)).mean(0))
-    if image.size != (spec.width, spec.height):
-        scale = min(spec.width / image.width, spec.height / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    top, left = (spec.height - image.height) // 2, (spec.width - image.width) // 2
-    canvas[top : top + image.height, left : left + image.width] = _pixels(image)
+    pixels = _pixels(image if size == image.size else image.resize(size, Image.Resampling.BILINEAR))
+    top, left = (spec.height - size[1]) // 2, (spec.width - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = pixels
     return canvas
 
 
@@ -101,7 +162,10 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The outermost pixels, (n, channels)."""
-    inner = np.zeros(pixels.shape[:2], bool)
-    inner[1:-1, 1:-1] = True
-    return pixels[~inner]
+    """The outermost pixels, (n, channels), each once."""
+    sides = [pixels[0], pixels[1:, -1]]
+    if len(pixels) > 1:
+        sides.append(pixels[-1, :-1])
+    if pixels.shape[1] > 1:
+        sides.append(pixels[1:-1, 0])
+    return np.concatenate(sides)

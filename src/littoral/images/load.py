@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,21 +11,22 @@ from pathlib import Path
 import numpy as np
 
 from littoral.errors import InputError
-from littoral.images.build import build_store, choose_size
+from littoral.images.build import build_store
 from littoral.images.builtin import NAMES, load_named
 from littoral.images.sources import read_table
 from littoral.images.splits import exact_duplicates, straddling
-from littoral.images.store import ImageStore, pixel_hashes
+from littoral.images.store import ImageStore
+from littoral.images.table import ImageTable
+from littoral.specs import Resize
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
 
-
 NAMED = 10
 """Unreadable images that are named one by one; the rest is counted."""
 
-PARALLEL_FROM = 1000
-"""Image files from which on starting worker processes pays."""
+PARALLEL_FROM_FILES, PARALLEL_FROM_BYTES = 4000, 10_000_000
+"""Starting worker processes takes half a second, and pays from so many images or so many bytes of them on."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +34,30 @@ class Reading:
     """How to read a folder or table.
 
     `size`: (height, width), None: the images' own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1
-    when all images are grey. The others as in `read_table`.
+    when all images are grey. `resize`: see ImageSpec. `memory`: bytes of images that are held in memory, more are kept
+    in a file in the cache folder; None: a quarter of this machine's. The others as in `read_table`.
     """
 
     size: tuple[int, int] | None = None
     channels: int | None = None
+    resize: Resize = "pad"
     group_column: str | None = None
     group_from: str | None = None
     allow_outside: bool = False
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
 class Loaded:
     """Images with what was found on the way.
 
-    `skipped`: files passed over. `unreadable`: (name, reason) of images left out. `equal`: images that equal an earlier
-    one, and `equal_across`: test images that equal a training image, in data that came split.
+    `names`: what a message calls each image. `skipped`: files passed over. `unreadable`: (name, reason) of images left
+    out. `equal`: images that equal an earlier one, and `equal_across`: test images that equal a training image, in data
+    that came split.
     """
 
     store: ImageStore
+    names: tuple[str, ...] = ()
     skipped: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
     equal: int = 0
@@ -92,8 +99,7 @@ def load_data(
 ) -> Loaded:
     """A built-in name, a folder, or a .csv, .parquet or .npz file. Raises InputError for anything else.
 
-    `workers`: processes for decoding where there are many files; 0 decodes in this one. The images are put into an
-    order of their own, so that the same images give the same training, wherever they come from.
+    `workers`: processes for decoding where there is much to decode; 0 decodes in this one.
     """
     if data in NAMES:
         if reading != Reading():
@@ -105,24 +111,37 @@ def load_data(
             f"unknown data {data!r}: expected {', '.join(NAMES)}, or a folder, .csv, .parquet or .npz that exists"
         )
     table = read_table(place, reading.group_column, reading.group_from, reading.allow_outside)
-    files = all(isinstance(image, Path) for image in table.images)
-    workers = workers if files and len(table.images) >= PARALLEL_FROM else 0
-    height, width = reading.size or choose_size(table, LARGEST, workers)
-    built = build_store(table, height, width, reading.channels, workers, on_progress)
-    store = canonical(built.store)
+    built = build_store(
+        table,
+        reading.size,
+        reading.channels,
+        reading.resize,
+        LARGEST,
+        quarter_of_memory() if reading.memory is None else reading.memory,
+        workers if _is_much(table) else 0,
+        on_progress,
+    )
+    store = built.store
+    if len(store.class_names) < 2:
+        name, reason = built.unreadable[0]
+        raise InputError(
+            f"{data}: {len(store)} images can be read, all of the class {store.class_names[0]!r}, "
+            f"and two classes are needed; {name} {reason}"
+        )
     groups_across, equal_across = straddling(store)
     if groups_across:
         raise InputError(
             f"{data} came split, but {groups_across:,} of its test images are of groups that are trained on too: "
             "split it by groups, or leave the split out"
         )
-    return Loaded(store, table.skipped, built.unreadable, exact_duplicates(store), equal_across)
+    return Loaded(store, built.names, table.skipped, built.unreadable, exact_duplicates(store), equal_across)
 
 
 def load_images(
     place: str | Path,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    resize: Resize = "pad",
     group_column: str | None = None,
     group_from: str | None = None,
     allow_outside: bool = False,
@@ -131,20 +150,38 @@ def load_images(
     """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet or .npz.
 
     `size`: (height, width), None: their own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1 when all
-    are grey. `group_column`, `group_from` and `allow_outside`: as `--group`, `--group-from` and `--allow-outside`.
-    `workers`: processes for decoding; a script that asks for some needs `if __name__ == "__main__":`.
+    are grey. `resize`, `group_column`, `group_from` and `allow_outside`: as `--resize`, `--group`, `--group-from` and
+    `--allow-outside`. `workers`: processes for decoding; a script that asks for some needs
+    `if __name__ == "__main__":`.
     Images that cannot be read are left out, with a warning that names them. Raises InputError for other places.
     """
-    loaded = load_data(str(place), Reading(size, channels, group_column, group_from, allow_outside), workers)
+    reading = Reading(size, channels, resize, group_column, group_from, allow_outside)
+    loaded = load_data(str(place), reading, workers)
     if loaded.unreadable or loaded.equal_across:
         warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store
 
 
-def canonical(store: ImageStore) -> ImageStore:
-    """The same images in an order that depends on their pixels, labels, groups and parts alone, not on their source."""
-    keys = [store.labels, np.unique(pixel_hashes(store.images), return_inverse=True)[1]]
-    for column in (store.groups, store.split):
-        if column is not None:
-            keys.insert(0, np.unique(column, return_inverse=True)[1])
-    return store.subset(np.lexsort(keys))
+def quarter_of_memory() -> int:
+    """A quarter, in bytes, of this machine's memory, or of what its container is allowed."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text().strip() if limit.exists() else "max"
+    return min(total, int(allowed) if allowed.isdigit() else total) // 4
+
+
+def _is_much(table: ImageTable) -> bool:
+    """Whether decoding takes long enough for worker processes to pay."""
+    if not all(isinstance(image, Path) for image in table.images):
+        return False  # bytes and pixels would have to be sent to them
+    if len(table.images) >= PARALLEL_FROM_FILES:
+        return True
+    total = 0
+    for image in table.images:
+        try:
+            total += os.stat(image).st_size  # type: ignore[arg-type]
+        except OSError:
+            continue
+        if total >= PARALLEL_FROM_BYTES:
+            return True
+    return False

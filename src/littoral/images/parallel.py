@@ -5,37 +5,69 @@ They start through forkserver: nothing forks once torch may have run threads.
 
 from __future__ import annotations
 
+import math
+import mmap
 import multiprocessing
+import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
-CHUNK = 64
-"""Items that a worker is given at once: enough that handing them over costs little."""
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNKS, FEWEST, MOST = 32, 8, 512
+"""Items that a worker is given at once: a 32nd of its share, so that none waits long for the others at the end, but so
+many that handing them over costs little."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_parallel(
-    function: Callable[[list[Item]], Result], items: Sequence[Item], workers: int
+    function: Callable[[int, list[Item]], Result], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    """(index of its first item, result) for each chunk of items, in order; `workers` 0 computes in this process.
+    """(number of its first item, result) for each chunk of items, in order; `workers` 0 computes in this process.
 
-    `function` and the items have to be picklable where there are workers.
+    `function` is given the number of the chunk's first item, and the chunk. It and the items have to be picklable where there are workers.
     """
-    starts = range(0, len(items), CHUNK)
-    chunks = [list(items[start : start + CHUNK]) for start in starts]
+    size = min(max(FEWEST, len(items) // (CHUNKS * max(workers, 1))), MOST)
+    starts = range(0, len(items), size)
+    chunks = [list(items[start : start + size]) for start in starts]
     if not workers:
-        yield from zip(starts, map(function, chunks), strict=True)
+        yield from zip(starts, map(function, starts, chunks), strict=True)
         return
     context = multiprocessing.get_context("forkserver")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     try:
-        yield from zip(starts, pool.map(function, chunks), strict=True)
+        yield from zip(starts, pool.map(function, starts, chunks), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def shared_array(shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.uint8], str]]:
+    """A uint8 array, zero at first, and a file name under which workers can map its memory while the block lasts.
+
+    The array stays when the block has ended. On Linux the file is nothing but memory, elsewhere it lies in the folder
+    for temporary files until then.
+    """
+    size = math.prod(shape)
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("littoral")
+        name = f"/proc/{os.getpid()}/fd/{file}"
+    else:
+        file, name = tempfile.mkstemp()
+    try:
+        os.truncate(file, size)
+        yield np.frombuffer(mmap.mmap(file, size), np.uint8).reshape(shape), name
+    finally:
+        os.close(file)
+        if not name.startswith("/proc"):
+            os.unlink(name)
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -104,7 +104,7 @@ def _read_folder(place: Path) -> ImageTable:
         )
     return ImageTable(
         images=tuple(file for file, _, _ in rows),
-        names=tuple(str(file.relative_to(place)) for file, _, _ in rows),
+        names=tuple(str(file).removeprefix(os.path.join(place, "")) for file, _, _ in rows),
         labels=tuple(label for _, label, _ in rows),
         groups=None,
         split=tuple(part for _, _, part in rows) if given else None,
@@ -116,21 +116,24 @@ def _read_folder(place: Path) -> ImageTable:
 def _walk(folder: Path) -> tuple[list[Path], int]:
     """Image files in and below a folder, sorted, and how many other or hidden files and links to folders there
     are. Links to folders are not followed, so that none can lead in a circle."""
-
-    def stop(error: OSError) -> None:
-        raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
-
-    files, others = [], 0
-    for root, folders, names in os.walk(folder, onerror=stop):
-        others += sum(Path(root, name).is_symlink() for name in folders)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(root, name)
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
-                others += 1
-            else:
-                files.append(path)
-    return sorted(files), others
+    files: list[str] = []
+    others = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as found:
+                for entry in found:  # what an entry is comes with the listing: no look at each file
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith("."):
+                            waiting.append(entry.path)
+                    elif not entry.name.startswith(".") and entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                        files.append(entry.path)
+                    else:
+                        others += 1
+        except OSError as error:
+            raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+    return sorted(map(Path, files)), others
 
 
 def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:
