@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from littoral.errors import InputError
 from littoral.images.build import build_store, choose_size
-from littoral.images.builtin import NAMES, load_named
+from littoral.images.named import NAMES, load_named
 from littoral.images.sources import read_table
 from littoral.images.splits import exact_duplicates, straddling
 from littoral.images.store import ImageStore
@@ -89,27 +89,33 @@ def load_data(
     reading: Reading = Reading(),
     workers: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    data_dir: Path | None = None,
+    on_download: Callable[[int, int], None] = lambda done, total: None,
 ) -> Loaded:
-    """A built-in name, a folder, or a .csv, .parquet or .npz file. Raises InputError for anything else.
+    """A name that `load_named` knows, a folder, or a .csv, .parquet, .npz or IDX file. InputError for anything else.
 
     `workers`: processes for decoding where there are many files; 0 decodes in this one. The images are put into an
     order of their own, so that the same images give the same training, wherever they come from.
+    `data_dir` and `on_download`: for a name, as in `load_named`.
     """
     if data in NAMES:
         if reading != Reading():
             raise InputError(f"{data} is built in: its size, channels and groups are settled; leave the options out")
-        return Loaded(load_named(data))
+        return Loaded(load_named(data, data_dir, on_download))
+    if data_dir is not None:
+        raise InputError(f"--data-dir is for the files of a set known by name, and {data!r} is none; leave it out")
     place = Path(data)
     if not data or not place.exists():
         raise InputError(
-            f"unknown data {data!r}: expected {', '.join(NAMES)}, or a folder, .csv, .parquet or .npz that exists"
+            f"unknown data {data!r}: expected {', '.join(NAMES)}, "
+            "or a folder, .csv, .parquet, .npz or IDX images file that exists"
         )
     table = read_table(place, reading.group_column, reading.group_from, reading.allow_outside)
     files = all(isinstance(image, Path) for image in table.images)
     workers = workers if files and len(table.images) >= PARALLEL_FROM else 0
     height, width = reading.size or choose_size(table, LARGEST, workers)
     built = build_store(table, height, width, reading.channels, workers, on_progress)
-    store = canonical(built.store)
+    store = replace(canonical(built.store), source=data)  # as given: a folder ./kmnist is not the set kmnist
     groups_across, equal_across = straddling(store)
     if groups_across:
         raise InputError(
@@ -127,15 +133,21 @@ def load_images(
     group_from: str | None = None,
     allow_outside: bool = False,
     workers: int = 0,
+    data_dir: Path | None = None,
 ) -> ImageStore:
-    """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet or .npz.
+    """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet, .npz or IDX file.
+
+    A folder may hold IDX pairs too. A text may name a public set, such as "kmnist": its files are looked for in
+    `data_dir` first, and downloaded where no place has them; a Path is never taken for a name.
 
     `size`: (height, width), None: their own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1 when all
     are grey. `group_column`, `group_from` and `allow_outside`: as `--group`, `--group-from` and `--allow-outside`.
     `workers`: processes for decoding; a script that asks for some needs `if __name__ == "__main__":`.
     Images that cannot be read are left out, with a warning that names them. Raises InputError for other places.
     """
-    loaded = load_data(str(place), Reading(size, channels, group_column, group_from, allow_outside), workers)
+    reading = Reading(size, channels, group_column, group_from, allow_outside)
+    data = f"./{place}" if isinstance(place, Path) and str(place) in NAMES else str(place)
+    loaded = load_data(data, reading, workers, data_dir=data_dir)
     if loaded.unreadable or loaded.equal_across:
         warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store
