@@ -1,9 +1,12 @@
-"""Writing a file whole or not at all: a crash, a kill or a full disk leaves the old file as it was."""
+"""Writing a file whole or not at all: a crash, a kill or a full disk leaves the old file as it was. One at a time."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from littoral.errors import InputError
@@ -50,6 +53,22 @@ def require_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise InputError(f"cannot write into {path}: it is a file; name a folder")
     require_writable(path / "results.json" if path.is_dir() else path)
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Hold the file `lock`; whoever asks for it meanwhile, in this process or another, waits.
+
+    It is let go when the process ends, in whatever way. The file stays: were it deleted, one could hold the old file
+    and another a new one. Nothing is held on Windows, and on file systems that know no locks.
+    """
+    with open(lock, "ab") as handle:
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _temporary(path: Path) -> Path:

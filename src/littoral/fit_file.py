@@ -8,7 +8,7 @@ import torch
 
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
-from littoral.images.builtin import NAMES
+from littoral.images.named import NAMES
 from littoral.images.seen import remember
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore

@@ -30,7 +30,7 @@ def evaluate(
     from dataclasses import asdict
 
     from littoral.evaluate_model import evaluate_model, unseen_part
-    from littoral.images.builtin import NAMES
+    from littoral.images.named import NAMES
     from littoral.model_file import load_model
     from littoral.training.run import choose_device
 

@@ -1,12 +1,11 @@
-"""Data sets known by name. MNIST lies inside the package, so the first run needs no network.
+"""MNIST, which lies inside the package, so that the first run needs no network.
 
-MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28 grey. Yann LeCun, Corinna Cortes,
-Christopher J. C. Burges; CC BY-SA 3.0 (see docs/data.md). The four files are the original IDX files, gzipped.
+60,000 training and 10,000 test images of handwritten digits, 28×28 grey. Yann LeCun, Corinna Cortes, Christopher
+J. C. Burges; CC BY-SA 3.0 (see docs/data.md). The four files are the original IDX files, gzipped.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from importlib.resources import files
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
+from littoral.images.idx import read_idx
 from littoral.images.store import ImageStore
 
 _MNIST_SHA256 = {
@@ -22,18 +22,6 @@ _MNIST_SHA256 = {
     "t10k-images-idx3-ubyte.gz": "1a1a05eab793c14bb050b398624a11b0ffd1a2953baed553b1b9bd079e2a20be",
     "t10k-labels-idx1-ubyte.gz": "b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b",
 }
-_IDX_HEADER = {1: 8, 3: 16}  # bytes before the data: a magic number, then one 32-bit size an axis
-
-
-NAMES = ("mnist",)
-"""What `load_named` knows."""
-
-
-def load_named(name: str) -> ImageStore:
-    """The data set called `name`; raises InputError with the known names for any other."""
-    if name not in NAMES:
-        raise InputError(f"unknown data {name!r}: expected one of {', '.join(NAMES)}")
-    return load_mnist()
 
 
 def load_mnist() -> ImageStore:
@@ -52,7 +40,4 @@ def _read_packaged_idx(name: str) -> NDArray[np.uint8]:
     packed = files("littoral.images").joinpath("data", "mnist", name).read_bytes()
     if hashlib.sha256(packed).hexdigest() != _MNIST_SHA256[name]:
         raise InputError(f"the packaged MNIST file {name} does not have its SHA-256; install littoral again")
-    raw = gzip.decompress(packed)
-    axes = raw[3]
-    sizes = np.frombuffer(raw, ">u4", count=axes, offset=4)
-    return np.frombuffer(raw, np.uint8, offset=_IDX_HEADER[axes]).reshape(sizes.astype(int))
+    return read_idx(packed, name, axes=3 if "idx3" in name else 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from littoral.errors import InputError
 from littoral.images.build import build_store
-from littoral.images.builtin import NAMES, load_named
+from littoral.images.named import NAMES, load_named
 from littoral.images.sources import read_table
 from littoral.images.splits import exact_duplicates, straddling
 from littoral.images.store import ImageStore
@@ -96,19 +96,25 @@ def load_data(
     reading: Reading = Reading(),
     workers: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    data_dir: Path | None = None,
+    on_download: Callable[[int, int], None] = lambda done, total: None,
 ) -> Loaded:
-    """A built-in name, a folder, or a .csv, .parquet or .npz file. Raises InputError for anything else.
+    """A name that `load_named` knows, a folder, or a .csv, .parquet, .npz or IDX file. InputError for anything else.
 
-    `workers`: processes for decoding where there is much to decode; 0 decodes in this one.
+    `workers`: processes for decoding where there is much to decode; 0 decodes in this one. `data_dir` and
+    `on_download`: for a name, as in `load_named`.
     """
     if data in NAMES:
         if reading != Reading():
             raise InputError(f"{data} is built in: its size, channels and groups are settled; leave the options out")
-        return Loaded(load_named(data))
+        return Loaded(load_named(data, data_dir, on_download))
+    if data_dir is not None:
+        raise InputError(f"--data-dir is for the files of a set known by name, and {data!r} is none; leave it out")
     place = Path(data)
     if not data or not place.exists():
         raise InputError(
-            f"unknown data {data!r}: expected {', '.join(NAMES)}, or a folder, .csv, .parquet or .npz that exists"
+            f"unknown data {data!r}: expected {', '.join(NAMES)}, "
+            "or a folder, .csv, .parquet, .npz or IDX images file that exists"
         )
     table = read_table(place, reading.group_column, reading.group_from, reading.allow_outside)
     built = build_store(
@@ -121,7 +127,7 @@ def load_data(
         workers if _is_much(table) else 0,
         on_progress,
     )
-    store = built.store
+    store = replace(built.store, source=data)  # as given: a folder ./kmnist is not the set kmnist
     if len(store.class_names) < 2:
         name, reason = built.unreadable[0]
         raise InputError(
@@ -146,8 +152,12 @@ def load_images(
     group_from: str | None = None,
     allow_outside: bool = False,
     workers: int = 0,
+    data_dir: Path | None = None,
 ) -> ImageStore:
-    """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet or .npz.
+    """The images of a folder (`CLASS/image` or `train|val|test/CLASS/image`), .csv, .parquet, .npz or IDX file.
+
+    A folder may hold IDX pairs too. A text may name a public set, such as "kmnist": its files are looked for in
+    `data_dir` first, and downloaded where no place has them; a Path is never taken for a name.
 
     `size`: (height, width), None: their own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1 when all
     are grey. `resize`, `group_column`, `group_from` and `allow_outside`: as `--resize`, `--group`, `--group-from` and
@@ -156,7 +166,8 @@ def load_images(
     Images that cannot be read are left out, with a warning that names them. Raises InputError for other places.
     """
     reading = Reading(size, channels, resize, group_column, group_from, allow_outside)
-    loaded = load_data(str(place), reading, workers)
+    data = f"./{place}" if isinstance(place, Path) and str(place) in NAMES else str(place)
+    loaded = load_data(data, reading, workers, data_dir=data_dir)
     if loaded.unreadable or loaded.equal_across:
         warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store

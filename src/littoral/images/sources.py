@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from littoral.errors import InputError
+from littoral.images.idx import is_idx_images, read_idx_folder, read_idx_pair
 from littoral.images.table import PART_NAMES, ImageTable
 from littoral.images.tabular import read_csv, read_npz, read_parquet
 
@@ -21,12 +22,16 @@ SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", "
 def read_table(
     place: Path, group_column: str | None = None, group_from: str | None = None, allow_outside: bool = False
 ) -> ImageTable:
-    """The labelled images at `place`: a folder of class folders, or a .csv, .parquet or .npz file.
+    """The labelled images at `place`: a folder of class folders or IDX pairs, or a .csv, .parquet, .npz or IDX file.
 
     Folders: `CLASS/image`, or `train|val|valid|validation|test/CLASS/image` where every folder on top has one of these
-    names. `group_column`: the column of a table that names each image's group. `group_from`: a regular expression
-    searched in each image's path; what its first bracket (or all of it) matches is the group. `allow_outside`: paths in
-    a table may lead out of the table's folder.
+    names. A folder without class folders may hold IDX pairs as MNIST's: `train-images-idx3-ubyte` and
+    `train-labels-idx1-ubyte`, and `t10k-…` or `test-…` as the test part, each maybe with `.gz`. One IDX images file
+    finds its labels beside it and comes unsplit.
+
+    `group_column`: the column of a table that names each image's group. `group_from`: a regular expression searched in
+    each image's path; what its first bracket (or all of it) matches is the group. `allow_outside`: paths in a table may
+    lead out of the table's folder.
 
     Raises InputError for a place that holds no labelled images in one of these forms.
     """
@@ -43,8 +48,13 @@ def read_table(
         table = read_parquet(place, group_column, allow_outside)
     elif suffix == ".npz":
         table = read_npz(place)
+    elif is_idx_images(place):
+        table = read_idx_pair(place)
     else:
-        raise InputError(f"cannot read {place} as labelled images: expected a folder, .csv, .parquet or .npz")
+        raise InputError(
+            f"cannot read {place} as labelled images: expected a folder, .csv, .parquet or .npz, "
+            "or an IDX file called X-images-idx3-ubyte, maybe with .gz"
+        )
     return table if group_from is None else replace(table, groups=_groups_from(table, group_from))
 
 
@@ -98,6 +108,9 @@ def _read_folder(place: Path) -> ImageTable:
             else:  # beside the class folders: it has no class
                 skipped += 1
     if not rows:
+        table = read_idx_folder(place)
+        if table is not None:
+            return table
         raise InputError(
             f"no labelled images in the folder {place}: expected CLASS/image or train|val|test/CLASS/image, "
             f"with files ending in {', '.join(SUFFIXES)}"
