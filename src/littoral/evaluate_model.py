@@ -50,8 +50,9 @@ def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
     left.
     """
     seen = seen_in(data, trained.record.get("trained_on", ""))
-    ties = tied_images(data)
-    seen = np.isin(ties, ties[seen])
+    if seen.any():
+        ties = tied_images(data)
+        seen = np.isin(ties, ties[seen])
     chosen = np.ones(len(data), bool)
     if data.split is not None:
         chosen = data.split == ("test" if (data.split == "test").any() else "val")

@@ -72,7 +72,13 @@ def fit_file(
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
     figures = evaluate_model(trained, test_part)
-    trained.record["test"] = {"accuracy": figures.accuracy, "n": figures.n, "ci95": list(figures.ci95)}
+    trained.record["test"] = {
+        "accuracy": figures.accuracy,
+        "n": figures.n,
+        "ci95": list(figures.ci95),
+        "balanced_accuracy": figures.balanced_accuracy,
+        "macro_f1": figures.macro_f1,
+    }
     save_model(trained, target)
     checkpoint.unlink(missing_ok=True)
     return trained

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import parse_size, read_data, unreadable_json
+from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table
 from littoral.cli.settings import set_threads
@@ -34,6 +34,7 @@ def compare(
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
+    balance: options.Balance = None,
     size: options.Size = None,
     channels: options.Channels = None,
     resize: options.ResizeBy = "pad",
@@ -41,6 +42,7 @@ def compare(
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
     memory: options.Memory = None,
+    data_dir: options.DataDir = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -60,20 +62,22 @@ def compare(
     from littoral.studies import compare as study
     from littoral.training.loop import Observer
     from littoral.training.presets import get_preset
+    from littoral.training.recipe import BALANCES
 
-    get_preset(preset).recipe.lasting(epochs, steps)  # what cannot be is refused before images are read
+    way = None if balance is None else one_of("--balance", balance, BALANCES)
+    get_preset(preset).recipe.lasting(epochs, steps, way)  # what cannot be is refused before images are read
     set_threads(threads)
     if out is not None:
         require_folder(out)
         if (out / "results.json").exists():
             raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
     loaded = read_data(
-        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, strict, quiet
+        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, data_dir, strict, quiet
     )
     command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 
     def document(result: Comparison) -> dict[str, Any]:
-        return {"command": command} | result.to_json() | {"unreadable": unreadable_json(loaded)}
+        return {"command": command} | result.to_json() | data_json(loaded)
 
     def keep(result: Comparison) -> None:
         import json as encoder
@@ -98,6 +102,7 @@ def compare(
                 first_seed=seed,
                 epochs=epochs,
                 steps=steps,
+                balance=way,
                 labels_per_class=labels_per_class,
                 device=device,
                 observer=observer,
@@ -112,12 +117,14 @@ def compare(
         print_json(document(result))
         return
     print_table(
-        ["arm", "test accuracy %", "95 % interval", "params", "MACs", "train s"],
+        ["arm", "test accuracy %", "95 % interval", "balanced %", "macro F1 %", "params", "MACs", "train s"],
         [
             [
                 arm.name,
                 percent(arm.mean),
                 interval(arm.ci95),
+                percent(arm.mean_balanced_accuracy),
+                percent(arm.mean_macro_f1),
                 f"{arm.params:,}",
                 f"{arm.macs:,}",
                 f"{sum(run.seconds for run in arm.runs) / len(arm.runs):.1f}",

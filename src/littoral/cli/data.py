@@ -7,7 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from littoral.cli.output import say
 from littoral.errors import InputError
@@ -30,6 +31,7 @@ def read_data(
     group_from: str | None,
     allow_outside: bool,
     memory: float | None,
+    data_dir: Path | None,
     strict: bool,
     quiet: bool,
 ) -> Loaded:
@@ -39,13 +41,18 @@ def read_data(
     """
     from littoral.images.load import Reading, load_data
 
-    way = require_one_of("--resize", resize, RESIZES)
+    way = one_of("--resize", resize, RESIZES)
     if memory is not None and not memory >= 0:
         raise InputError(f"--memory must be gigabytes from 0 up, got {memory}")
     limit = None if memory is None else int(min(memory, 1e9) * 1e9)
     reading = Reading(size, channels, way, group, group_from, allow_outside, limit)
-    with bar("reading images", quiet) as on_progress:
-        loaded = load_data(data, reading, os.cpu_count() or 1, on_progress)
+    workers = os.cpu_count() or 1
+    with (
+        bar("downloading (bytes)", quiet) as on_download,
+        bar("reading images", quiet) as on_read,
+        bar("comparing images", quiet) as on_compared,
+    ):
+        loaded = load_data(data, reading, workers, on_read, data_dir, on_download, on_compared)
     if strict and loaded.unreadable:
         raise InputError(f"{loaded.left_out()}; mend or remove them, or leave --strict out")
     for line in loaded.remarks():
@@ -53,12 +60,25 @@ def read_data(
     return loaded
 
 
+def data_json(loaded: Loaded) -> dict[str, Any]:
+    """What `--json` says of the data: images left out, and (nearly) equal ones."""
+    found = loaded.duplicates
+    duplicates = found and {
+        "exact": found.exact,
+        "near": found.near,
+        "largest_cluster": found.largest,
+        "declined": found.declined or None,
+        "across": loaded.across,
+    }
+    return {"unreadable": unreadable_json(loaded), "duplicates": duplicates}
+
+
 def unreadable_json(loaded: Loaded) -> list[dict[str, str]]:
     """The images left out, as `--json` lists them."""
     return [{"path": name, "error": reason} for name, reason in loaded.unreadable]
 
 
-def require_one_of(option: str, value: str, known: tuple[Choice, ...]) -> Choice:
+def one_of(option: str, value: str, known: tuple[Choice, ...]) -> Choice:
     """`value`, when it is among those known; raises InputError, with these, when it is not."""
     for choice in known:
         if value == choice:
@@ -86,6 +106,16 @@ def bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(title), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task("", total=None)
+
+    def move(done: int, total: int) -> None:
+        progress.start()  # shown from the first news on
+        progress.update(task, completed=done, total=total or None)
+        if done == total:
+            progress.stop()
+
+    try:
+        yield move
+    finally:
+        progress.stop()

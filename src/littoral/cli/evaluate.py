@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from littoral.cli import options
-from littoral.cli.data import read_data, unreadable_json
+from littoral.cli.data import data_json, read_data
 from littoral.cli.output import interval, percent, print_json, print_table, say
 from littoral.cli.settings import set_threads
 
@@ -15,6 +15,7 @@ def evaluate(
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
     memory: options.Memory = None,
+    data_dir: options.DataDir = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -48,6 +49,7 @@ def evaluate(
         group_from,
         allow_outside,
         memory,
+        data_dir,
         strict,
         quiet,
     )
@@ -58,7 +60,7 @@ def evaluate(
     figures = evaluate_model(trained, unseen.images)
     if json:
         about = {"model": str(model), "data": data, "part": unseen.part, "trained_on": unseen.dropped}
-        print_json(about | asdict(figures) | {"unreadable": unreadable_json(loaded)})
+        print_json(about | asdict(figures) | data_json(loaded))
         return
     part = "the test part of " if unseen.part == "test" else ""
     print(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import parse_size, read_data, unreadable_json
+from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
@@ -26,6 +26,7 @@ def fit(
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
+    balance: options.Balance = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
@@ -36,6 +37,7 @@ def fit(
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
     memory: options.Memory = None,
+    data_dir: options.DataDir = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -53,17 +55,18 @@ def fit(
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
     from littoral.training.presets import get_arm, get_preset
+    from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
     chosen = get_preset(preset)
-    recipe = chosen.recipe.lasting(epochs, steps)
+    recipe = chosen.recipe.lasting(epochs, steps, None if balance is None else one_of("--balance", balance, BALANCES))
     place = choose_device(device)
     set_threads(threads)
     target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
     require_model_place(target)  # before images are read
     get_arm(chosen, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
     loaded = read_data(
-        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, strict, quiet
+        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, data_dir, strict, quiet
     )
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
@@ -91,14 +94,16 @@ def fit(
                 "train_seconds": record["train_seconds"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
-                "unreadable": unreadable_json(loaded),
+                "balance": trained.recipe.balance,
                 "out": str(target),
             }
+            | data_json(loaded)
         )
     else:
         print(
             f"test accuracy {percent(test['accuracy'])} % "
             f"(95 % interval {interval(test['ci95'])}, n = {test['n']:,})\n"
+            f"balanced accuracy {percent(test['balanced_accuracy'])} %, macro F1 {percent(test['macro_f1'])} %\n"
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
             f"{record['train_seconds']:.1f} s of training, seed {seed}\n"
             f"model file: {target}"

@@ -14,7 +14,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="mnist, a folder (CLASS/image or train|val|test/CLASS/image), or a .csv, .parquet or .npz.",
+        help="A folder (CLASS/image or train|val|test/CLASS/image), a .csv, .parquet, .npz or IDX file, or a public "
+        "set by name: mnist, fashion-mnist, kmnist, cifar10, pathmnist, … (docs/data.md).",
         show_default=False,
     ),
 ]
@@ -35,6 +36,21 @@ ResizeBy = Annotated[
 Memory = Annotated[
     float | None,
     typer.Option(help="Gigabytes of images to hold in memory; more lie in a file.", show_default="a quarter of it"),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the original files of a public set.",
+        show_default="LITTORAL_DATA, else what was downloaded",
+    ),
+]
+Balance = Annotated[
+    str | None,
+    typer.Option(
+        help="Against classes of unequal size: none, loss (weighs each class alike), sampler (draws each alike), or "
+        "auto (loss where the largest class has over twice the images of the smallest).",
+        show_default="the preset's: none",
+    ),
 ]
 Group = Annotated[
     str | None,

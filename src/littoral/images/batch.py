@@ -30,7 +30,7 @@ class Batch:
 
 
 def decode_batch(start: int, images: list[Encoded], spec: ImageSpec, target: NDArray[np.uint8]) -> Batch:
-    """Decode images to the form of `spec` into `target[start:]`; those that cannot be are named, and left as they are."""
+    """Decode images to the form of `spec` into `target[start:]`; those that cannot be are named and left out."""
     sizes = np.zeros((len(images), 2), np.int32)
     errors = {}
     grey = True

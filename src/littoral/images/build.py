@@ -154,7 +154,7 @@ def _decode_to_file(
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> _Decoded:
-    """Through the cache: images lie there in the order of their digests, so that their order in a table is no matter."""
+    """Through the cache: images lie there in the order of their digests, whatever their order in a table."""
     digests = [digest for _, chunk in in_parallel(digest_batch, images, workers) for digest in chunk]
     order = np.argsort(np.array(digests, np.dtype("S16")), kind="stable")
     form = (DECODER, spec, choose_channels, len(images))

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from littoral.errors import InputError
 from littoral.images.build import build_store
+from littoral.images.duplicates import Duplicates, find_duplicates
 from littoral.images.named import NAMES, load_named
 from littoral.images.sources import read_table
-from littoral.images.splits import exact_duplicates, straddling
+from littoral.images.splits import straddling
 from littoral.images.store import ImageStore
 from littoral.images.table import ImageTable
 from littoral.specs import Resize
@@ -52,16 +51,16 @@ class Loaded:
     """Images with what was found on the way.
 
     `names`: what a message calls each image. `skipped`: files passed over. `unreadable`: (name, reason) of images left
-    out. `equal`: images that equal an earlier one, and `equal_across`: test images that equal a training image, in data
-    that came split.
+    out. `duplicates`: what was tied; None: not looked for, as in a set known by name. `across`: test images that are
+    (nearly) equal to a training image, in data that came split.
     """
 
     store: ImageStore
     names: tuple[str, ...] = ()
     skipped: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
-    equal: int = 0
-    equal_across: int = 0
+    duplicates: Duplicates | None = None
+    across: int = 0
 
     def left_out(self) -> str:
         """Which images could not be read, the first ten by name, in a sentence; empty when there are none."""
@@ -78,11 +77,11 @@ class Loaded:
             lines.append(f"{self.skipped:,} files passed over: hidden, no images, links, or beside the class folders")
         if self.unreadable:
             lines.append(self.left_out())
-        if self.store.split is None and self.equal:
-            lines.append(f"{self.equal:,} images equal another one; equal images stay on one side of a split")
-        if self.equal_across:
+        if self.store.split is None and self.duplicates is not None and self.duplicates.remark():
+            lines.append(self.duplicates.remark())
+        if self.across:
             lines.append(
-                f"{self.equal_across:,} test images equal a training image: "
+                f"{self.across:,} test images are equal or nearly equal to a training image: "
                 "the accuracy will look better than it is, so take them out of one part"
             )
         if self.store.split is not None and {"val", "test"} <= set(self.store.split.tolist()):
@@ -98,11 +97,12 @@ def load_data(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     data_dir: Path | None = None,
     on_download: Callable[[int, int], None] = lambda done, total: None,
+    on_compared: Callable[[int, int], None] = lambda done, total: None,
 ) -> Loaded:
     """A name that `load_named` knows, a folder, or a .csv, .parquet, .npz or IDX file. InputError for anything else.
 
     `workers`: processes for decoding where there is much to decode; 0 decodes in this one. `data_dir` and
-    `on_download`: for a name, as in `load_named`.
+    `on_download`: for a name, as in `load_named`. `on_compared`: how far the search for near-duplicates is.
     """
     if data in NAMES:
         if reading != Reading():
@@ -127,20 +127,22 @@ def load_data(
         workers if _is_much(table) else 0,
         on_progress,
     )
-    store = replace(built.store, source=data)  # as given: a folder ./kmnist is not the set kmnist
+    duplicates = find_duplicates(built.store.images, on_compared)
+    # source as given: a folder ./kmnist is not the set kmnist
+    store = replace(built.store, source=data, ties=duplicates.ties)
     if len(store.class_names) < 2:
         name, reason = built.unreadable[0]
         raise InputError(
             f"{data}: {len(store)} images can be read, all of the class {store.class_names[0]!r}, "
             f"and two classes are needed; {name} {reason}"
         )
-    groups_across, equal_across = straddling(store)
+    groups_across, across = straddling(store)
     if groups_across:
         raise InputError(
             f"{data} came split, but {groups_across:,} of its test images are of groups that are trained on too: "
             "split it by groups, or leave the split out"
         )
-    return Loaded(store, built.names, table.skipped, built.unreadable, exact_duplicates(store), equal_across)
+    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, across)
 
 
 def load_images(
@@ -168,7 +170,7 @@ def load_images(
     reading = Reading(size, channels, resize, group_column, group_from, allow_outside)
     data = f"./{place}" if isinstance(place, Path) and str(place) in NAMES else str(place)
     loaded = load_data(data, reading, workers, data_dir=data_dir)
-    if loaded.unreadable or loaded.equal_across:
+    if loaded.unreadable or loaded.across:
         warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store
 

@@ -1,11 +1,9 @@
 """Seeded, stratified splits that do not leak, and label budgets. NumPy in, index arrays out.
 
-Images that belong together (one group as the user says, or the same pixels) are never on both sides of a split.
+Images that belong together (one group as the user says, or nearly the same pixels) are never on both sides of a split.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from littoral.errors import InputError
-from littoral.images.store import ImageStore, pixel_hashes
+from littoral.images.duplicates import find_duplicates
+from littoral.images.store import ImageStore
 
 TEST_SHARE = 0.2
 """Part of the images held out for the test where the data came without a split."""
@@ -50,13 +49,14 @@ def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
 
 
 def straddling(store: ImageStore) -> tuple[int, int]:
-    """In data that came split: test images of a group, and test images equal to an image, that training has too."""
+    """In data that came split: test images of a group, and test images tied to an image, that training has too."""
     if store.split is None:
         return 0, 0
     test = held_out(store)
     train = store.subset(np.flatnonzero(store.split == "train"))
     of_group = 0 if test.groups is None or train.groups is None else int(np.isin(test.groups, train.groups).sum())
-    return of_group, int(np.isin(pixel_hashes(test.images), pixel_hashes(train.images)).sum())
+    tied = 0 if test.ties is None or train.ties is None else int(np.isin(test.ties, train.ties).sum())
+    return of_group, tied
 
 
 def held_out(store: ImageStore) -> ImageStore:
@@ -71,22 +71,17 @@ def held_out(store: ImageStore) -> ImageStore:
 def tied_images(store: ImageStore) -> NDArray[np.int64]:
     """A number for each image; images with the same number have to stay together.
 
-    Tied are images of one group and images with the same pixels, and what these tie in turn.
+    Tied are images of one group, images that are equal or nearly so, and what these tie in turn.
     """
-    same = np.unique(pixel_hashes(store.images), return_inverse=True)[1]
+    same = find_duplicates(store.images).ties if store.ties is None else store.ties
     if store.groups is None:
-        return same.astype(np.int64)
-    # images are one kind of node, sets of equal pixels and groups the others; what hangs together stays together
+        return same
+    # images are one kind of node, sets of (nearly) equal ones and groups the others; what hangs together stays together
     nodes = np.arange(len(store))
-    pixels, groups = len(store) + same, len(store) + same.max() + 1 + store.groups
-    ends = np.concatenate([pixels, groups])
+    equal, groups = len(store) + same, len(store) + same.max() + 1 + store.groups
+    ends = np.concatenate([equal, groups])
     graph = coo_array((np.ones(len(ends), bool), (np.tile(nodes, 2), ends)), shape=(ends.max() + 1,) * 2)
     return connected_components(graph, directed=False)[1][: len(store)].astype(np.int64)
-
-
-def exact_duplicates(store: ImageStore) -> int:
-    """How many images have the pixels of an earlier one."""
-    return len(store) - len(np.unique(tied_images(replace(store, groups=None))))
 
 
 def grouped_split(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +14,14 @@ import torch
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
 from littoral.evaluation.intervals import mean_over_seeds
+from littoral.evaluation.metrics import Evaluation
+from littoral.images.duplicates import find_duplicates
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.nn.cost import config_cost
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import DEFAULT, get_arm, get_preset
+from littoral.training.recipe import Balance
 from littoral.training.run import choose_device, fit_arm
 from littoral.version import __version__
 
@@ -28,12 +31,14 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """One training: test accuracy (0 to 1) with its Wilson interval over `n` test images, and seconds of training."""
+    """One training: figures (0 to 1) on `n` test images, `ci95` Wilson's interval of the accuracy; seconds of training."""
 
     seed: int
     accuracy: float
     n: int
     ci95: tuple[float, float]
+    balanced_accuracy: float
+    macro_f1: float
     seconds: float
 
 
@@ -50,6 +55,16 @@ class Arm:
     def mean(self) -> float:
         """Mean test accuracy over the runs."""
         return float(np.mean([run.accuracy for run in self.runs]))
+
+    @property
+    def mean_balanced_accuracy(self) -> float:
+        """Mean balanced accuracy over the runs: every class counts alike."""
+        return float(np.mean([run.balanced_accuracy for run in self.runs]))
+
+    @property
+    def mean_macro_f1(self) -> float:
+        """Mean macro F1 over the runs."""
+        return float(np.mean([run.macro_f1 for run in self.runs]))
 
     @property
     def ci95(self) -> tuple[float, float]:
@@ -76,7 +91,15 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `results.json` holds them beside the command; docs/json.md lists the fields."""
         arms = [
-            asdict(arm) | {"mean": arm.mean, "ci95": list(arm.ci95), "ci95_over": arm.ci95_over} for arm in self.arms
+            asdict(arm)
+            | {
+                "mean": arm.mean,
+                "ci95": list(arm.ci95),
+                "ci95_over": arm.ci95_over,
+                "mean_balanced_accuracy": arm.mean_balanced_accuracy,
+                "mean_macro_f1": arm.mean_macro_f1,
+            }
+            for arm in self.arms
         ]
         return {"schema": SCHEMA, "complete": self.complete, **self.settings, "arms": arms, "pairs": []}
 
@@ -89,6 +112,7 @@ def compare(
     first_seed: int = 0,
     epochs: int | None = None,
     steps: int | None = None,
+    balance: Balance | None = None,
     labels_per_class: int | None = None,
     device: str = "auto",
     observer: Callable[[str, int], Observer] | None = None,
@@ -107,7 +131,7 @@ def compare(
         raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
     chosen = get_preset(preset)
     place = choose_device(device)
-    recipe = chosen.recipe.lasting(epochs, steps)
+    recipe = chosen.recipe.lasting(epochs, steps, balance)
     height, width, channels = data.images.shape[1:]
     shape, classes = (channels, height, width), len(data.class_names)
     names = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
@@ -115,6 +139,8 @@ def compare(
         raise InputError(f"arms must be one or more different names, got {list(names)}")
     costs = {name: config_cost(get_arm(chosen, name, shape, classes)) for name in names}
     runs: dict[str, list[Run]] = {name: [] for name in names}
+    if data.split is None and data.ties is None:
+        data = replace(data, ties=find_duplicates(data.images).ties)  # once, not for each seed
     settings: dict[str, Any] = {
         "littoral": __version__,
         "torch": torch.__version__,
@@ -150,10 +176,14 @@ def compare(
             trained = fit_arm(chosen, name, recipe, train_part, seed, place, follow)
             figures = evaluate_model(trained, test_part)
             seconds = trained.record["train_seconds"]
-            runs[name].append(Run(seed, figures.accuracy, figures.n, figures.ci95, seconds))
+            runs[name].append(_run(seed, figures, seconds))
             if on_run is not None:
                 on_run(result())
     return result()
+
+
+def _run(seed: int, figures: Evaluation, seconds: float) -> Run:
+    return Run(seed, figures.accuracy, figures.n, figures.ci95, figures.balanced_accuracy, figures.macro_f1, seconds)
 
 
 def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:

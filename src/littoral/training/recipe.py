@@ -12,6 +12,8 @@ from littoral.errors import InputError
 
 Balance = Literal["none", "loss", "sampler", "auto"]
 
+BALANCES: tuple[Balance, ...] = get_args(Balance)
+
 UNBALANCED = 2.0
 """Classes are called unbalanced where the largest has more than so many times the images of the smallest."""
 
@@ -43,8 +45,8 @@ class Recipe:
         for name, value in (("epochs", self.epochs), ("steps", self.steps), ("batch_size", self.batch_size)):
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
-        if self.balance not in get_args(Balance):
-            raise InputError(f"balance must be one of {', '.join(get_args(Balance))}, got {self.balance!r}")
+        if self.balance not in BALANCES:
+            raise InputError(f"balance must be one of {', '.join(BALANCES)}, got {self.balance!r}")
         if not self.learning_rate > 0 or not self.epsilon > 0 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(
                 "learning_rate and epsilon must be positive and betas in [0, 1), "
