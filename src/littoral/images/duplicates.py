@@ -1,6 +1,6 @@
 """Images that are equal or nearly so -> a number for each that ties them, so that no split parts them.
 
-Nearly equal: a correlation of 0.99 or more at 32×32 pixels, all channels together, whatever the brightness and contrast.
+Nearly equal: a correlation of 0.99 or more at 32×32 pixels, all channels together, whatever brightness and contrast.
 A perceptual signature proposes pairs (the low frequencies that a perceptual hash would round to bits, kept as numbers),
 pixels confirm, and clusters are cliques: every image in one is nearly equal to every other, so none is a chain.
 """
@@ -39,7 +39,7 @@ class Duplicates:
     """`ties`: a number for each image (n); images with the same number are to stay on one side of a split.
 
     `exact`: images with the pixels of an earlier one. `near`: images tied to others that they do not equal. `largest`:
-    images in the largest cluster. `declined`: why nearly equal images were not tied, in a phrase; empty where they were.
+    images in the largest cluster. `declined`: why nearly equal images were not tied, a phrase; empty where they were.
     """
 
     ties: NDArray[np.int64]
@@ -58,9 +58,7 @@ class Duplicates:
         together = f"{' and '.join(parts)}; these stay on one side of a split" if parts else ""
         if not self.declined:
             return together
-        apart = (
-            f"nearly equal images are not kept together, since {self.declined}: name groups where some belong together"
-        )
+        apart = f"nearly equal images are not kept together, since {self.declined}: name groups if some belong together"
         return f"{together}; {apart}" if together else apart
 
 
@@ -107,7 +105,7 @@ def _declined(alone: Duplicates, reason: str) -> Duplicates:
 def _proposals(
     images: NDArray[np.uint8] | ImageRows, chosen: NDArray[np.int64], on_progress: Callable[[int, int], None]
 ) -> NDArray[np.int64] | None:
-    """Pairs of images (m × 2), among those chosen, that may be nearly equal: all that are, and some more; None: too many.
+    """Pairs of images (m × 2), among those chosen: all that are nearly equal, and some more; None: too many.
 
     For vectors u and v of length 1, each parted into what a few frequencies see of it (Pu) and the rest (Qu),
     u·v = Pu·Pv + Qu·Qv ≤ Pu·Pv + |Qu| |Qv|. So signatures (Pu, |Qu|) whose product is below ALIKE rule a pair out.

@@ -32,7 +32,8 @@ def in_parallel(
 ) -> Iterator[tuple[int, Result]]:
     """(number of its first item, result) for each chunk of items, in order; `workers` 0 computes in this process.
 
-    `function` is given the number of the chunk's first item, and the chunk. It and the items have to be picklable where there are workers.
+    `function` is given the number of the chunk's first item, and the chunk. It and the items have to be picklable where
+    there are workers.
     """
     size = min(max(FEWEST, len(items) // (CHUNKS * max(workers, 1))), MOST)
     starts = range(0, len(items), size)

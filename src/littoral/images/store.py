@@ -1,4 +1,4 @@
-"""Decoded images as one uint8 array, in memory or in a file, beside their labels. Leaves reading files to others here."""
+"""Decoded images as one uint8 array, in memory or in a file, beside their labels. Leaves reading files to others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ImageStore:
     """Images (n × height × width × channels, uint8), the class index of each (n, int64), and the classes' names.
 
     `images` is an array, or ImageRows where the images lie in a file. `split` names the part each image was given
-    ("train", "val" or "test") where the data came already split, else None. `groups` numbers what each image belongs to
-    (a person, a site); one group is never on both sides of a split, nor are images with the same number in `ties`, which
-    are (nearly) equal; None: not looked for yet. `source` is what a record calls the data, such as "mnist". `resize` and
-    `value_range`: how the images came to their size and to 0 to 255, see ImageSpec.
+    ("train", "val" or "test") where the data came already split, else None. `groups` numbers what each image belongs
+    to (a person, a site); one group is never on both sides of a split, nor are images with the same number in `ties`,
+    which are (nearly) equal; None: not looked for yet. `source` is what a record calls the data, such as "mnist".
+    `resize` and `value_range`: how the images came to their size and to 0 to 255, see ImageSpec.
     """
 
     images: NDArray[np.uint8] | ImageRows

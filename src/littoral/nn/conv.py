@@ -70,7 +70,8 @@ class ConvBranch(Branch):
         for number, conv in enumerate(self.convs, start=1):
             x = conv(x)
             if number in self.config.pool_after:
-                x = F.max_pool2d(
+                # before the ReLU: both orders give the same values, this one a quarter the work
+                x = F.max_pool2d(x, _window(x.shape[2], x.shape[3]))
                     x, _window(x.shape[2], x.shape[3])
                 )  # before the ReLU: both orders give the same values, this one a quarter the work
             x = F.relu(x)

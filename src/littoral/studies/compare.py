@@ -31,7 +31,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """One training: figures (0 to 1) on `n` test images, `ci95` Wilson's interval of the accuracy; seconds of training."""
+    """One training: figures (0 to 1) on `n` test images, `ci95` (Wilson) of the accuracy; seconds of training."""
 
     seed: int
     accuracy: float

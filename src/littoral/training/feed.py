@@ -44,6 +44,6 @@ def balanced_order(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) ->
 
 
 def class_balanced_weights(labels: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """A weight an image, inverse to the size of its class; their mean is 1 (scikit-learn's `class_weight="balanced"`)."""
+    """A weight an image, inverse to the size of its class; of mean 1 (scikit-learn's `class_weight="balanced"`)."""
     classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return (len(labels) / (len(classes) * counts))[index]

@@ -94,7 +94,8 @@ def train(
 
     The same model, images, recipe, seed, machine and number of threads give bit-equal weights. All random numbers of
     an epoch come from (seed, epoch), so a run that goes on from a checkpoint draws what the unbroken run would have.
-    `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each epoch, outside the timing; nothing reads its value but the history.
+    `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each
+    epoch, outside the timing; nothing reads its value but the history.
 
     Raises TrainingError, naming the step, when the loss is no longer finite.
     """
