@@ -72,8 +72,6 @@ class ConvBranch(Branch):
             if number in self.config.pool_after:
                 # before the ReLU: both orders give the same values, this one a quarter the work
                 x = F.max_pool2d(x, _window(x.shape[2], x.shape[3]))
-                    x, _window(x.shape[2], x.shape[3])
-                )  # before the ReLU: both orders give the same values, this one a quarter the work
             x = F.relu(x)
             taps[f"conv{number}"] = x
         if self.dense is not None:
