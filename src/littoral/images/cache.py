@@ -112,7 +112,7 @@ def entries() -> list[Entry]:
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.bytes)
 
 
-def clear() -> int:
+def clear_entries() -> int:
     """Delete all entries, damaged ones, and what runs that are no more left unfinished; return the bytes set free.
 
     A run that has an entry open goes on: its file is there until it ends.
