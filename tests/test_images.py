@@ -24,7 +24,7 @@ from littoral.images.named import load_named
 from littoral.images.sources import image_files
 from littoral.images.splits import grouped_split, label_budget, train_test
 from littoral.images.store import ImageStore, as_images, index_labels
-from littoral.specs import ImageSpec
+from littoral.specs import ImageSpec, Resize
 
 GREY, COLOUR = ImageSpec.unit(8, 8, 1), ImageSpec.unit(8, 8, 3)
 
@@ -231,13 +231,39 @@ def test_another_size_keeps_the_whole_picture_and_pads_with_its_border() -> None
     assert pixels[3:5, 1:7].min() > 130  # the bar is still there, all of it
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
-def test_any_size_becomes_the_spec(height: int, width: int, to_height: int, to_width: int, channels: int) -> None:
+@settings(deadline=None, max_examples=100)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([1, 3]),
+    st.sampled_from(["pad", "stretch", "crop"]),
+)
+def test_any_size_becomes_the_spec(
+    height: int, width: int, to_height: int, to_width: int, channels: int, resize: Resize
+) -> None:
     image = Image.fromarray(np.full((height, width, 3), 77, np.uint8))
-    pixels = decode_bytes(encoded(image), ImageSpec.unit(to_height, to_width, channels))
+    spec = replace(ImageSpec.unit(to_height, to_width, channels), resize=resize)
+    pixels = decode_bytes(encoded(image), spec)
     assert pixels.shape == (to_height, to_width, channels)
     assert (pixels == 77).all()  # nothing of another colour comes in
+
+
+def test_stretch_keeps_the_whole_and_crop_the_proportions() -> None:
+    wide = np.zeros((8, 32), np.uint8)
+    wide[:, :8] = 255  # white on the left quarter
+    content = encoded(Image.fromarray(wide))
+    stretched = decode_bytes(content, replace(GREY, resize="stretch"))[..., 0]
+    assert (stretched[:, 0] == 255).all()  # the white is there, as thin as a quarter of the width
+    assert (stretched[:, 4:] == 0).all()
+    cropped = decode_bytes(content, replace(GREY, resize="crop"))[..., 0]
+    assert np.array_equal(cropped, wide[:, 12:20])  # the middle, and the white hung over
+    twice = np.kron(np.arange(64, dtype=np.uint8).reshape(8, 8), np.ones((2, 2), np.uint8))
+    assert np.array_equal(
+        decode_bytes(encoded(Image.fromarray(twice)), replace(GREY, resize="crop")),
+        decode_bytes(encoded(Image.fromarray(twice)), GREY),
+    )
 
 
 @pytest.mark.parametrize(

@@ -506,3 +506,24 @@ def test_sizes_that_cannot_be_are_refused(call: Callable, folder: Path, size: st
     code, _, err = call("fit", folder, "--size", size, "--steps", "1")
     assert code == 2
     assert "--size" in err
+
+
+@pytest.mark.parametrize("resize", ["pad", "stretch", "crop"])
+def test_the_way_of_resizing_goes_with_the_model(
+    call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resize: str
+) -> None:
+    from littoral.images.decode import decode_file
+    from littoral.nn.inference import predict_probabilities
+
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--preset", "tiny", "--size", "8x20", "--resize", resize, "--steps", "2", "--quiet", "--out", "m")
+    assert call("fit", "photos", *arguments)[0] == 0
+    trained = load_model(Path("m"))
+    assert trained.image.resize == resize
+    file = folder / CLASSES[0] / "00.png"
+    row = json.loads(call("predict", "m", file, "--format", "jsonl", "--quiet")[1])
+    expected = predict_probabilities(trained.model, decode_file(file, trained.image)[None], trained.image)[0]
+    assert row["confidence"] == pytest.approx(expected.max(), abs=1e-5)
+    assert json.loads(call("evaluate", "m", "photos", "--json")[1])["n"] == 4  # those held out, pixel for pixel
+    code, _, err = call("fit", "photos", "--resize", "squash")
+    assert (code, err) == (2, "littoral: --resize must be one of pad, stretch, crop, got 'squash'\n")

@@ -44,7 +44,7 @@ def decode_batch(start: int, images: list[Encoded], spec: ImageSpec, target: NDA
                 continue
             target[start + number] = pixels
             sizes[number] = upright.height, upright.width
-            grey = grey and (spec.channels == 1 or bool((pixels == pixels[..., :1]).all()))
+            grey = grey and _is_grey(pixels)
     return Batch(sizes, errors, grey)
 
 
@@ -78,6 +78,13 @@ def digest_batch(start: int, images: list[Encoded]) -> list[bytes]:
             content = f"unreadable: {error}".encode()
         digests.append(hashlib.blake2b(content, digest_size=16).digest())
     return digests
+
+
+def _is_grey(pixels: NDArray[np.uint8]) -> bool:
+    if pixels.shape[2] == 1:
+        return True
+    red, green, blue = pixels.reshape(-1, 3).T
+    return bool(red[0] == green[0] == blue[0] and (red == green).all() and (green == blue).all())
 
 
 def _upright(image: Encoded, channels: int) -> Image.Image:
