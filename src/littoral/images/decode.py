@@ -71,6 +71,14 @@ def open_upright(content: bytes, channels: int) -> Image.Image:
 
     To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
     """
+    return open_with_mode(content, channels)[0]
+
+
+def open_with_mode(content: bytes, channels: int) -> tuple[Image.Image, str]:
+    """As `open_upright`, with the mode that the image had in its file, in Pillow's words: "RGB", "CMYK", "I;16", …
+
+    "LA", "PA" and "RGBA" have transparent parts, in whatever way the file says so.
+    """
     if not content:
         raise ImageError("is empty (0 bytes)")
     try:
@@ -78,13 +86,14 @@ def open_upright(content: bytes, channels: int) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
             image.load()
+            own = _own_mode(image)
             # asking a JPEG without such data for it costs a tenth of decoding a small one
             told = image.format != "JPEG" or not {"exif", "xmp"}.isdisjoint(image.info)
             turned = told and image.getexif().get(ORIENTATION, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
-            return _to_mode(upright, "L" if channels == 1 else "RGB")
+            return _to_mode(upright, "L" if channels == 1 else "RGB"), own
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -109,6 +118,12 @@ def quiet_pillow() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _own_mode(image: Image.Image) -> str:
+    if image.mode.startswith("I"):
+        return "I;16"  # others of these modes are refused, see `_scaled_to_8_bits`
+    return f"{image.mode}A" if "transparency" in image.info and image.mode in ("L", "P", "RGB") else image.mode
 
 
 def _scaled_to_8_bits(image: Image.Image, is_png: bool) -> Image.Image:
