@@ -32,8 +32,8 @@ FOLDS = 5
 
 EPOCHS, STEPS = 10, 300
 """How long each network learns where nothing is said: so many epochs, and so many steps at least. One that goes on for
-longer learns wrong labels by heart and is sure of all that it says: on 2,000 photographs of hands with 34 labels put
-wrong, ten epochs named 74 with 29 of these among them, twenty named 115 with as many."""
+longer learns wrong labels by heart and is sure of all that it says, one that stops sooner knows too little: see
+benchmarks/labels/results.csv."""
 
 LEAST = 2 * FOLDS
 """Different images that each class needs, so that a network has seen eight of it when it judges two."""
@@ -159,7 +159,7 @@ def doubtful_labels(labels: Int64[np.ndarray, " n"], probabilities: Float32[np.n
     """
     from cleanlab.filter import find_label_issues
 
-    # "both": doubtful by two rules at once, which named a quarter fewer images and missed hardly more wrong labels.
+    # "both": doubtful by two rules at once; it lists a fifth fewer images and misses few more wrong labels (same file).
     # n_jobs: it would fork processes, which is not safe once torch has run threads
     ranked = find_label_issues(
         labels, probabilities, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1
