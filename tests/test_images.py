@@ -20,10 +20,11 @@ from PIL import Image
 from littoral.errors import ImageError, InputError
 from littoral.images import builtin
 from littoral.images.decode import decode_bytes, decode_file
+from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
 from littoral.images.splits import grouped_split, label_budget, train_test
-from littoral.images.store import ImageStore, as_images, index_labels
+from littoral.images.store import ImageStore, as_images
 from littoral.specs import ImageSpec, Resize
 
 GREY, COLOUR = ImageSpec.unit(8, 8, 1), ImageSpec.unit(8, 8, 3)
