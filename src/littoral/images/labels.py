@@ -41,6 +41,8 @@ def read_targets(y: Any, unlabelled: Any = None) -> Targets:
         values = np.asarray(y)
     except ValueError as error:
         raise InputError("labels must be one a row, got lists of unequal length; multi-label is not offered") from error
+    if isinstance(y, list | tuple) and values.ndim == 1 and values.dtype.kind == "U":
+        values = np.array(y, object)  # else numpy makes text of a number or NaN among text
     if values.ndim == 2 and values.shape[1] == 1:
         warnings.warn(
             "A column-vector y was passed when a 1d array was expected; it is taken as y.ravel()",
@@ -69,7 +71,7 @@ def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], ND
         classes, index = np.unique(values, return_inverse=True)
     except TypeError as error:
         raise InputError(f"labels must all be of one type that sorts, such as all str or all int{NAN}") from error
-    if classes.dtype == object:  # of a list with None in it, or a table's column of text
+    if classes.dtype == object:  # of a list with text or None in it, or a table's column
         classes = np.array(classes.tolist())
     if classes.dtype.kind in "fc" and not (np.isfinite(classes).all() and (classes == np.round(classes.real)).all()):
         raise InputError(f"labels are continuous or NaN, and this is a classifier: give a class for each image{NAN}")
