@@ -38,7 +38,7 @@ ACCURACY, SPEED, WEIGHTS = HERE / "accuracy.csv", HERE / "speed.csv", HERE / "we
 
 
 def current(path: Path) -> list[dict[str, str]]:
-    """The rows that this code, or code that trains alike, has made on this kind of machine; others count for nothing."""
+    """The rows that this code, or code that trains alike, has made on this kind of machine; no others count."""
     facts = {name: value for name, value in machine().items() if name in ("processor", "cores", "threads")}
     here = [row for row in read_rows(WEIGHTS) if facts.items() <= row.items()]
     own = {row["weights_sha256"] for row in here if row["code"] == CODE}
