@@ -34,12 +34,14 @@ def read_data(
     data_dir: Path | None,
     strict: bool,
     quiet: bool,
+    as_found: bool = False,
 ) -> Loaded:
     """The images of DATA. What a person should know of them goes to standard error.
 
-    Raises InputError for data that cannot be used, and with `strict` for images that cannot be read.
+    Raises InputError for data that cannot be used, and with `strict` for images that cannot be read. `as_found`: only
+    for what cannot be looked at, and nothing is said.
     """
-    from littoral.images.load import Reading, load_data
+    from littoral.images.load import Reading, inspect_data, load_data
 
     way = one_of("--resize", resize, RESIZES)
     if memory is not None and not memory >= 0:
@@ -52,7 +54,10 @@ def read_data(
         bar("reading images", quiet) as on_read,
         bar("comparing images", quiet) as on_compared,
     ):
-        loaded = load_data(data, reading, workers, on_read, data_dir, on_download, on_compared)
+        load = inspect_data if as_found else load_data
+        loaded = load(data, reading, workers, on_read, data_dir, on_download, on_compared)
+    if as_found:
+        return loaded
     if strict and loaded.unreadable:
         raise InputError(f"{loaded.left_out()}; mend or remove them, or leave --strict out")
     for line in loaded.remarks():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +35,20 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console.width = 120  # a file or pipe has no width of its own
     console.print(table)
+
+
+def print_wrapped(line: str, indent: int = 0) -> None:
+    """One line on standard output, broken between words where it meets a terminal's edge; a file has no edge.
+
+    What would steer the terminal, such as an escape in a file's name, is shown as its code.
+    """
+    from littoral.report.words import printable
+
+    text = printable(line)
+    if sys.stdout.isatty():
+        width = max(shutil.get_terminal_size().columns, indent + 20)
+        text = textwrap.fill(text, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
+    print(textwrap.indent(text, " " * indent))
 
 
 def percent(share: float) -> str:

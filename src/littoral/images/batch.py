@@ -21,10 +21,12 @@ Encoded = str | bytes | NDArray[np.uint8]
 class Batch:
     """What there is to say of images that were decoded: the own (height, width) of each, (0, 0) where unreadable.
 
-    `errors`: why an image, by number in the batch, has no pixels. `grey`: all channels of all images are alike.
+    `modes`: the mode of each in its file (see `open_upright`), "" where unreadable. `errors`: why an image, by number
+    in the batch, has no pixels. `grey`: all channels of all images are alike.
     """
 
     sizes: NDArray[np.int32]
+    modes: list[str]
     errors: dict[int, str]
     grey: bool
 
@@ -32,20 +34,21 @@ class Batch:
 def decode_batch(start: int, images: list[Encoded], spec: ImageSpec, target: NDArray[np.uint8]) -> Batch:
     """Decode images to the form of `spec` into `target[start:]`; those that cannot be are named and left out."""
     sizes = np.zeros((len(images), 2), np.int32)
+    modes = [""] * len(images)
     errors = {}
     grey = True
     with quiet_pillow():
         for number, image in enumerate(images):
             try:
-                upright = _upright(image, spec.channels)
+                upright, mode = _upright(image, spec.channels)
                 pixels = fit_to_spec(upright, spec)
             except ImageError as error:
                 errors[number] = str(error)
                 continue
             target[start + number] = pixels
-            sizes[number] = upright.height, upright.width
+            sizes[number], modes[number] = (upright.height, upright.width), mode
             grey = grey and _is_grey(pixels)
-    return Batch(sizes, errors, grey)
+    return Batch(sizes, modes, errors, grey)
 
 
 def decode_batch_to_file(start: int, images: list[Encoded], spec: ImageSpec, file: str, total: int) -> Batch:
@@ -87,10 +90,10 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
     return bool(red[0] == green[0] == blue[0] and (red == green).all() and (green == blue).all())
 
 
-def _upright(image: Encoded, channels: int) -> Image.Image:
+def _upright(image: Encoded, channels: int) -> tuple[Image.Image, str]:
     if isinstance(image, np.ndarray):
         picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        return picture.convert("L" if channels == 1 else "RGB")
+        return picture.convert("L" if channels == 1 else "RGB"), picture.mode
     return open_upright(_content(image), channels)
 
 

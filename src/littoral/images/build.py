@@ -9,11 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from littoral.errors import InputError
 from littoral.images import cache
 from littoral.images.batch import Batch, Encoded, decode_batch, decode_batch_to_file, digest_batch, read_sizes
 from littoral.images.parallel import in_parallel, shared_array
@@ -28,29 +28,41 @@ SMALLEST, STEP = 8, 4
 SAMPLE = 2048
 """Heads that are read for a first guess at the size; decoding then sees the sizes of all."""
 
-DECODER = 1
-"""Changes whenever decoding comes to give other pixels, so that entries of the cache made before are not used."""
+DECODER = 2
+"""Changes whenever decoding comes to give other pixels or notes, so that older entries of the cache are not used."""
+
+
+@dataclass(frozen=True)
+class OwnForms:
+    """How images lay in their files: (height, width) of each (n × 2), upright, and its mode, as Pillow calls it (n)."""
+
+    sizes: NDArray[np.int32]
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Built:
-    """The images that could be read, with the table's name of each, and (name, reason) of each that could not."""
+    """The images that could be read, with the table's name of each, and (name, reason) of each that could not.
+
+    Where none could be read the store is empty. `own`: how the images of the store lay in their files.
+    """
 
     store: ImageStore
     names: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
+    own: OwnForms
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Pixels in the table's order, the reason for each image, by number, that has none, and the median (height, width).
+    """Pixels in the table's order, the reason for each image, by number, that has none, and their own forms.
 
     `grey`: all channels of all images are alike.
     """
 
     images: NDArray[np.uint8] | ImageRows
     errors: dict[int, str]
-    median: tuple[float, float] | None
+    own: OwnForms
     grey: bool
 
 
@@ -70,8 +82,6 @@ def build_store(
     down to fit `largest`, rounded to a multiple of 4. `channels` None: 1 when every image is grey throughout, colour
     files with grey pixels among them, else 3. Images that cannot be read are listed and left out; the others are put
     into an order that depends on their pixels, labels, groups and parts alone, not on where they came from.
-
-    Raises InputError when no image is left.
     """
     encoded: list[Encoded] = [os.fspath(image) if isinstance(image, Path) else image for image in table.images]
     guess = size or _guessed_size(encoded, largest)
@@ -80,12 +90,8 @@ def build_store(
         large = len(encoded) * spec.height * spec.width * spec.channels > memory
         decode = _decode_to_file if large else _decode_to_memory
         decoded = decode(encoded, spec, channels is None, table.source, workers, on_progress)
-        if decoded.median is None:
-            index, reason = min(decoded.errors.items())
-            raise InputError(
-                f"none of the {len(encoded)} images of {table.source} can be read; {table.names[index]} {reason}"
-            )
-        exact = guess if size is not None else fitting_size(decoded.median, largest)
+        median = _median(decoded.own.sizes)
+        exact = guess if size is not None or median is None else fitting_size(median, largest)
         if exact == guess:
             break
         guess = exact
@@ -109,6 +115,7 @@ def build_store(
         store,
         tuple(table.names[index] for index in kept[order]),
         tuple((table.names[index], decoded.errors[index]) for index in sorted(decoded.errors)),
+        OwnForms(decoded.own.sizes[kept[order]], tuple(decoded.own.modes[index] for index in kept[order])),
     )
 
 
@@ -126,6 +133,9 @@ def _guessed_size(images: list[Encoded], largest: int) -> tuple[int, int]:
 
 
 def _median(sizes: NDArray[np.int32]) -> tuple[float, float] | None:
+    """The median (height, width), (0, 0) left out; None where there is no other."""
+    sizes = sizes.reshape(-1, 2)
+    sizes = sizes[sizes[:, 0] > 0]
     if not len(sizes):
         return None
     height, width = np.median(sizes, axis=0)
@@ -169,16 +179,27 @@ def _decode_to_file(
             grey = choose_channels and decoded.grey
             shape = (_first_channel(target) if grey else target).shape
             target.flush()
-            notes = {"source": source, "errors": decoded.errors, "median": decoded.median, "grey": decoded.grey}
+            notes = {"source": source, "errors": decoded.errors, "grey": decoded.grey} | _noted(decoded.own)
             del target, decoded
             entry = cache.keep(folder, key, shape, notes)
     places = np.empty(len(images), np.int64)
     places[order] = np.arange(len(images))
     errors = {int(order[int(place)]): reason for place, reason in entry.notes["errors"].items()}
-    median = entry.notes["median"]
-    return _Decoded(
-        ImageRows(entry.open(), places), errors, None if median is None else tuple(median), entry.notes["grey"]
-    )
+    forms = entry.notes["forms"]
+    numbers = np.array(entry.notes["form"], np.int64)[places].tolist()
+    sizes = np.array([forms[number][:2] for number in numbers], np.int32)
+    own = OwnForms(sizes, tuple(forms[number][2] for number in numbers))
+    return _Decoded(ImageRows(entry.open(), places), errors, own, entry.notes["grey"])
+
+
+def _noted(own: OwnForms) -> dict[str, Any]:
+    """Own forms as plain values: the different ones, and which one each image has."""
+    number_of: dict[tuple[int, int, str], int] = {}
+    form = [
+        number_of.setdefault((height, width, mode), len(number_of))
+        for (height, width), mode in zip(own.sizes.tolist(), own.modes, strict=True)
+    ]
+    return {"forms": list(number_of), "form": form}
 
 
 def _decode_into(
@@ -192,6 +213,7 @@ def _decode_into(
     """Decode into `target`, which is mapped from `file` where there are workers."""
     errors: dict[int, str] = {}
     sizes = np.zeros((len(images), 2), np.int32)
+    modes: list[str] = []
     grey = True
     decode: Callable[[int, list[Encoded]], Batch] = partial(decode_batch, spec=spec, target=target)
     if workers:
@@ -199,10 +221,11 @@ def _decode_into(
     for start, batch in in_parallel(decode, images, workers):
         end = start + len(batch.sizes)
         sizes[start:end] = batch.sizes
+        modes += batch.modes
         errors |= {start + number: reason for number, reason in batch.errors.items()}
         grey = grey and batch.grey
         on_progress(end, len(images))
-    return _Decoded(target, errors, _median(sizes[sizes[:, 0] > 0]), grey)
+    return _Decoded(target, errors, OwnForms(sizes, tuple(modes)), grey)
 
 
 def _first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -45,7 +45,7 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     Raises ImageError, in one phrase, for bytes that are no image, are cut short, or hold over MAX_PIXELS pixels.
     """
     with quiet_pillow():
-        return fit_to_spec(open_upright(content, spec.channels), spec)
+        return fit_to_spec(open_upright(content, spec.channels)[0], spec)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -70,26 +70,28 @@ def read_bytes(path: Path | str) -> bytes:
         raise ImageError("has a name that no file can have") from error
 
 
-def open_upright(content: bytes, channels: int) -> Image.Image:
-    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size.
+def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
+    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size; and its mode.
 
-    To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
+    The mode is that in the file, in Pillow's words: "RGB", "CMYK", "I;16", …; "LA", "PA" and "RGBA" have transparent
+    parts, in whatever way the file says so. To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
     """
     if not content:
         raise ImageError("is empty (0 bytes)")
     try:
         plain = _plain_jpeg(content, channels)
         if plain is not None:
-            return Image.fromarray(plain)
+            return plain
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
             image.load()
+            own = _own_mode(image)
             turned = image.getexif().get(ORIENTATION, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
-            return _to_mode(upright, "L" if channels == 1 else "RGB")
+            return _to_mode(upright, "L" if channels == 1 else "RGB"), own
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -98,8 +100,8 @@ def open_upright(content: bytes, channels: int) -> Image.Image:
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
 
 
-def _plain_jpeg(content: bytes, channels: int) -> NDArray[np.uint8] | None:
-    """The pixels of a JPEG that needs no more than decoding; None for all others, and for what is no whole JPEG.
+def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None:
+    """As `open_upright`, for a JPEG that needs no more than decoding; None for others, and for what is no whole JPEG.
 
     libjpeg-turbo called without Pillow around it gives the same pixels, and takes a third of the time where files are
     small. Grey from colour, turned pictures, CMYK and damage are left to Pillow, so that there is one way for each.
@@ -113,7 +115,7 @@ def _plain_jpeg(content: bytes, channels: int) -> NDArray[np.uint8] | None:
         pixels: NDArray[np.uint8] = decode_jpeg(content, "GRAY" if channels == 1 else "RGB")
     except ValueError:
         return None
-    return pixels[:, :, 0] if channels == 1 else pixels
+    return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels), "L" if colours == "Gray" else "RGB"
 
 
 def size_of(content: bytes) -> tuple[int, int] | None:
@@ -136,6 +138,12 @@ def quiet_pillow() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _own_mode(image: Image.Image) -> str:
+    if image.mode.startswith("I"):
+        return "I;16"  # others of these modes are refused, see `_scaled_to_8_bits`
+    return f"{image.mode}A" if "transparency" in image.info and image.mode in ("L", "P", "RGB") else image.mode
 
 
 def _scaled_to_8_bits(image: Image.Image, is_png: bool) -> Image.Image:

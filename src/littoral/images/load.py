@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from littoral.errors import InputError
-from littoral.images.build import build_store
+from littoral.images.build import OwnForms, build_store
 from littoral.images.duplicates import Duplicates, find_duplicates
 from littoral.images.named import NAMES, load_named
 from littoral.images.sources import read_table
@@ -52,7 +53,8 @@ class Loaded:
 
     `names`: what a message calls each image. `skipped`: files passed over. `unreadable`: (name, reason) of images left
     out. `duplicates`: what was tied; None: not looked for, as in a set known by name. `across`: test images that are
-    (nearly) equal to a training image, in data that came split.
+    (nearly) equal to a training image, in data that came split. `own`: how images lay in their files; None: not known.
+    `listed`: images of each (class, part), readable or not; the part is "" where the data came unsplit.
     """
 
     store: ImageStore
@@ -61,6 +63,8 @@ class Loaded:
     unreadable: tuple[tuple[str, str], ...] = ()
     duplicates: Duplicates | None = None
     across: int = 0
+    own: OwnForms | None = None
+    listed: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def left_out(self) -> str:
         """Which images could not be read, the first ten by name, in a sentence; empty when there are none."""
@@ -105,33 +109,17 @@ def load_data(
     `on_download`: for a name, as in `load_named`. `on_compared`: how far the search for near-duplicates is.
     """
     if data in NAMES:
-        if reading != Reading():
-            raise InputError(f"{data} is built in: its size, channels and groups are settled; leave the options out")
+        _require_plain(data, reading)
         return Loaded(load_named(data, data_dir, on_download))
-    if data_dir is not None:
-        raise InputError(f"--data-dir is for the files of a set known by name, and {data!r} is none; leave it out")
-    place = Path(data)
-    if not data or not place.exists():
-        raise InputError(
-            f"unknown data {data!r}: expected {', '.join(NAMES)}, "
-            "or a folder, .csv, .parquet, .npz or IDX images file that exists"
-        )
-    table = read_table(place, reading.group_column, reading.group_from, reading.allow_outside)
-    built = build_store(
-        table,
-        reading.size,
-        reading.channels,
-        reading.resize,
-        LARGEST,
-        quarter_of_memory() if reading.memory is None else reading.memory,
-        workers if _is_much(table) else 0,
-        on_progress,
-    )
-    duplicates = find_duplicates(built.store.images, on_compared)
-    # source as given: a folder ./kmnist is not the set kmnist
-    store = replace(built.store, source=data, ties=duplicates.ties)
+    table = _table(data, reading, data_dir)
+    table.require_two_classes()
+    loaded = _decoded(table, data, reading, workers, on_progress, on_compared)
+    store = loaded.store
+    if not len(store):
+        name, reason = loaded.unreadable[0]
+        raise InputError(f"none of the {len(table.images)} images of {data} can be read; {name} {reason}")
     if len(store.class_names) < 2:
-        name, reason = built.unreadable[0]
+        name, reason = loaded.unreadable[0]
         raise InputError(
             f"{data}: {len(store)} images can be read, all of the class {store.class_names[0]!r}, "
             f"and two classes are needed; {name} {reason}"
@@ -142,7 +130,70 @@ def load_data(
             f"{data} came split, but {groups_across:,} of its test images are of groups that are trained on too: "
             "split it by groups, or leave the split out"
         )
-    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, across)
+    return replace(loaded, across=across)
+
+
+def inspect_data(
+    data: str,
+    reading: Reading = Reading(),
+    workers: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    data_dir: Path | None = None,
+    on_download: Callable[[int, int], None] = lambda done, total: None,
+    on_compared: Callable[[int, int], None] = lambda done, total: None,
+) -> Loaded:
+    """As `load_data`, for looking at what is there: duplicates are looked for in sets known by name too.
+
+    One class alone, groups on both sides of a split, a split without a part and a set of which no image can be read
+    (the store is empty then) are not refused.
+    """
+    if data in NAMES:
+        _require_plain(data, reading)
+        store = load_named(data, data_dir, on_download)
+        duplicates = find_duplicates(store.images, on_compared)
+        parts = [""] * len(store) if store.split is None else store.split.tolist()
+        listed = Counter(zip([store.class_names[label] for label in store.labels], parts, strict=True))
+        return Loaded(replace(store, ties=duplicates.ties), duplicates=duplicates, listed=listed)
+    return _decoded(_table(data, reading, data_dir), data, reading, workers, on_progress, on_compared)
+
+
+def _table(data: str, reading: Reading, data_dir: Path | None) -> ImageTable:
+    """The table of images at a place that is no set known by name; raises InputError where there is none."""
+    if data_dir is not None:
+        raise InputError(f"--data-dir is for the files of a set known by name, and {data!r} is none; leave it out")
+    place = Path(data)
+    if not data or not place.exists():
+        raise InputError(
+            f"unknown data {data!r}: expected {', '.join(NAMES)}, "
+            "or a folder, .csv, .parquet, .npz or IDX images file that exists"
+        )
+    return read_table(place, reading.group_column, reading.group_from, reading.allow_outside)
+
+
+def _decoded(
+    table: ImageTable,
+    data: str,
+    reading: Reading,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+    on_compared: Callable[[int, int], None],
+) -> Loaded:
+    """The images of a table, with what was found on the way and nothing refused."""
+    built = build_store(
+        table,
+        reading.size,
+        reading.channels,
+        reading.resize,
+        LARGEST,
+        quarter_of_memory() if reading.memory is None else reading.memory,
+        workers if _is_much(table) else 0,
+        on_progress,
+    )
+    duplicates = find_duplicates(built.store.images, on_compared) if len(built.store) else None
+    # source as given: a folder ./kmnist is not the set kmnist
+    store = replace(built.store, source=data, ties=None if duplicates is None else duplicates.ties)
+    listed = Counter(zip(table.labels, table.split or [""] * len(table.labels), strict=True))
+    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, own=built.own, listed=listed)
 
 
 def load_images(
@@ -181,6 +232,11 @@ def quarter_of_memory() -> int:
     limit = Path("/sys/fs/cgroup/memory.max")
     allowed = limit.read_text().strip() if limit.exists() else "max"
     return min(total, int(allowed) if allowed.isdigit() else total) // 4
+
+
+def _require_plain(data: str, reading: Reading) -> None:
+    if reading != Reading():
+        raise InputError(f"{data} is built in: its size, channels and groups are settled; leave the options out")
 
 
 def _is_much(table: ImageTable) -> bool:

@@ -154,3 +154,25 @@ def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArra
             )
         chosen.append(rng.permutation(members)[:per_class])  # the prefix of one permutation: hence nested
     return np.sort(np.concatenate(chosen))
+
+
+def grouped_folds(labels: NDArray[np.int64], ties: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each image, 0 to `folds` - 1: stratified by class; images with the same number in `ties` share one.
+
+    Raises InputError where a class has fewer different ties than folds, or would be missing outside of a fold.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels, ties = np.unique(labels, return_inverse=True)[1], np.unique(ties, return_inverse=True)[1]
+    pairs = np.unique(np.stack([labels, ties]), axis=1)
+    least = int(np.bincount(pairs[0]).min())
+    if not 2 <= folds <= least:
+        raise InputError(f"{folds} folds need a class to have as many different images or groups; one has {least}")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = np.zeros(len(labels), np.int64)
+    for number, (_, held) in enumerate(splitter.split(np.zeros(len(labels)), labels, ties)):
+        fold[held] = number
+    for number in range(folds):
+        if len(np.unique(labels[fold != number])) <= labels.max():
+            raise InputError(f"found no {folds} folds that leave every class something to learn from; add images")
+    return fold

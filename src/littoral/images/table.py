@@ -39,10 +39,13 @@ class ImageTable:
         columns = (self.names, self.labels, self.groups or self.labels, self.split or self.labels)
         if any(len(column) != len(self.images) for column in columns):
             raise InputError(f"{self.source}: names, labels, groups and split need one value an image")
+        if self.split is not None and (wrong := set(self.split) - set(PART_NAMES.values())):
+            raise InputError(f"{self.source}: a split is one of {', '.join(PART_NAMES)}, got {sorted(wrong)[0]!r}")
+
+    def require_two_classes(self) -> None:
+        """Raise InputError for a table of one class: it can be looked at, but nothing can be trained on it."""
         if len(set(self.labels)) < 2:
             raise InputError(
                 f"{self.source} holds one class, {self.labels[0]!r}; a classifier needs at least two, "
                 "each in a folder of its own or with a label of its own"
             )
-        if self.split is not None and (wrong := set(self.split) - set(PART_NAMES.values())):
-            raise InputError(f"{self.source}: a split is one of {', '.join(PART_NAMES)}, got {sorted(wrong)[0]!r}")

@@ -1,0 +1,21 @@
+"""Counts and names as a person reads them."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Text in which what cannot be shown, or would steer a terminal, is written as its escape, such as \\x1b."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """1 image; 1,200 images; 2 classes, where the plural is given."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters; what is left out is in the middle, since names differ at their ends."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:] if tail else ''}"
