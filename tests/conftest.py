@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,17 @@ def small(mnist: ImageStore) -> ImageStore:
     import numpy as np
 
     return mnist.subset(np.concatenate([np.arange(640), np.arange(60_000, 60_200)]))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread for torch: small networks gain nothing by more, and threads that wait for a busy core lose much."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

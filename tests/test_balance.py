@@ -64,7 +64,7 @@ def rare(mnist: ImageStore) -> tuple[ImageStore, ImageStore]:
 
 def fitted(store: ImageStore, balance: str, weights: np.ndarray | None = None) -> TrainedModel:
     preset = get_preset("tiny")
-    recipe = preset.recipe.lasting(steps=150, balance=balance)  # type: ignore[arg-type]
+    recipe = Recipe(steps=150, batch_size=32, learning_rate=3e-3, balance=balance)  # type: ignore[arg-type]
     return fit_arm(preset, "fused", recipe, store, 0, CPU, Silent(), sample_weight=weights)
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import pickletools
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import littoral as lt
 from littoral.images.store import ImageStore
+from littoral.model_file import save_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +116,6 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
     refused = {
         "unknown preset": (lt.FusionClassifier(preset="x"), images, labels),
         "unknown arm": (lt.FusionClassifier(arm="x"), images, labels),
-        "must be uint8": (lt.FusionClassifier(), images / 255, labels),
         "one label": (lt.FusionClassifier(), images, labels[1:]),
         "continuous": (lt.FusionClassifier(), images, labels / 3),
         "or NaN": (lt.FusionClassifier(), images, np.where(labels == 1, np.nan, labels)),
@@ -113,12 +124,241 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "epochs must be at least 1": (lt.FusionClassifier(epochs=0), images, labels),
         "epochs must be a whole number": (lt.FusionClassifier(epochs=1.5), images, labels),
         "a seed is a whole number": (lt.FusionClassifier(random_state=-1), images, labels),
+        "image_shape must be": (lt.FusionClassifier(image_shape=(28, 28, 4)), images, labels),
+        "but the images of X are": (lt.FusionClassifier(image_shape=(28, 20)), images, labels),
+        r"takes 560 features a row, got 784": (lt.FusionClassifier(image_shape=(28, 20)), flat(images), labels),
+        "real numbers": (lt.FusionClassifier(), images.astype(complex), labels),
+        "number 2 of X holds NaN": (lt.FusionClassifier(), np.where(np.arange(640) == 2, np.nan, images.T).T, labels),
+        "too far apart": (lt.FusionClassifier(), np.where(images > 99, 1e308, -1e308), labels),
+        "not all of one shape": (lt.FusionClassifier(), [images[0], images[1, 1:]], labels[:2]),
+        "or 3\\) or flattened": (lt.FusionClassifier(), np.zeros((640, 3, 28, 28)), labels),
+        "multi-label is not offered": (lt.FusionClassifier(), images, np.eye(10)[labels]),
+        "unequal length; multi-label": (lt.FusionClassifier(), images, [[1], [1, 2]]),
+        "y is None": (lt.FusionClassifier(), images, None),
+        "all 640 rows of y are unlabelled": (lt.FusionClassifier(), images, [None] * 640),
+        "class_weight must be": (lt.FusionClassifier(class_weight="even"), images, labels),
+    }
+    weighted = {
+        r"one number a row, shape \(640,\)": np.ones(3),
+        "from 0 up": -np.ones(640),
+        "finite": np.where(labels == 1, np.nan, 1),
+        "every weight is zero": np.zeros(640),
+        "must be numbers": ["much"] * 640,
     }
     for words, (classifier, X, y) in refused.items():
         with pytest.raises(lt.InputError, match=words) as caught:
             classifier.fit(X, y)
         assert isinstance(caught.value, ValueError)
+    for words, weights in weighted.items():
+        with pytest.raises(lt.InputError, match=words):
+            lt.FusionClassifier().fit(images, labels, sample_weight=weights)
     with pytest.raises(NotFittedError):
         lt.FusionClassifier().predict(images)
     with pytest.raises(NotFittedError):
         lt.FusionClassifier().save("m.safetensors")
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)
+
+
+def weights_of(classifier: lt.FusionClassifier) -> dict[str, list[float]]:
+    return {name: value.flatten().tolist() for name, value in classifier.model_.model.state_dict().items()}
+
+
+def fit_tiny(X: object, y: object, sample_weight: object = None, **parameters: object) -> lt.FusionClassifier:
+    parameters = {"steps": 3, "random_state": 0} | parameters
+    return lt.FusionClassifier("tiny").set_params(**parameters).fit(X, y, sample_weight)
+
+
+@pytest.fixture(scope="module")
+def pngs(arrays: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The first 60 images as files."""
+    folder = tmp_path_factory.mktemp("pngs")
+    for number, image in enumerate(arrays[0][:60]):
+        Image.fromarray(image).save(folder / f"{number:02}.png")
+    return sorted(folder.iterdir())
+
+
+def test_every_form_of_the_same_images_gives_the_same_model(
+    arrays: tuple[np.ndarray, np.ndarray], pngs: list[Path]
+) -> None:
+    images, labels = arrays[0][:60], arrays[1][:60]
+    assert images.min() == 0
+    assert images.max() == 255
+    forms: dict[str, object] = {
+        "channel": images[..., None],
+        "flattened": flat(images),
+        "list": images.tolist(),
+        "float64": images / 255,
+        "float32": images.astype(np.float32) / 255,
+        "int64": images.astype(np.int64),
+        "signed": images / 127.5 - 1,
+        "float, flattened": flat(images / 255),
+        "table": pd.DataFrame(flat(images)),
+        "paths": pngs,
+        "names": [str(path) for path in pngs],
+        "array of paths": np.array(pngs),
+        "array of names": np.array([str(path) for path in pngs]),
+        "series": pd.Series([str(path) for path in pngs]),
+    }
+    wanted = fit_tiny(images, labels)
+    for form, X in forms.items():
+        classifier = fit_tiny(X, labels)
+        assert weights_of(classifier) == weights_of(wanted), form
+        assert np.array_equal(classifier.predict_proba(X), wanted.predict_proba(images)), form
+        twin = pickle.loads(pickle.dumps(classifier))
+        assert np.array_equal(twin.predict_proba(X), wanted.predict_proba(images)), form
+
+
+def test_colour_files_and_their_size(pngs: list[Path], tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "red.png")
+    labels = ["a"] * 30 + ["b"] * 31
+    paths = [*pngs, tmp_path / "red.png"]
+    assert fit_tiny(paths, labels).model_.image.shape == (3, 28, 28)
+    assert fit_tiny(paths, labels, image_shape=(16, 12)).model_.image.shape == (3, 16, 12)
+    grey = fit_tiny(paths, labels, image_shape=(16, 12, 1))
+    assert grey.model_.image.shape == (1, 16, 12)
+    assert grey.predict(paths).shape == (61,)
+
+
+def test_a_file_that_cannot_be_read_is_named(pngs: list[Path], tmp_path: Path) -> None:
+    labels = ["a", "b"] * 30
+    classifier = fit_tiny(pngs, labels)
+    (tmp_path / "bad.png").write_bytes(b"x")
+    for X in ([*pngs[:59], tmp_path / "bad.png"], [tmp_path / "none.png"] * 60):
+        for use in (classifier.predict, lambda paths: fit_tiny(paths, labels)):
+            with pytest.raises(lt.ImageError, match=r"(bad.png is not a readable|none.png cannot be read).*every row"):
+                use(X)
+
+
+def test_a_model_of_pixels_takes_pixels_alone(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(images, labels)
+    expected = classifier.predict_proba(images)
+    assert np.array_equal(classifier.predict_proba(images.astype(np.int32)), expected)
+    assert np.array_equal(classifier.predict_proba(flat(images)), expected)
+    refused = {"got float64": images / 255, "got bool": images > 99, "from 0 to 510": images * np.int64(2)}
+    for words, X in refused.items():
+        with pytest.raises(lt.InputError, match=words):
+            classifier.predict(X)
+    with pytest.raises(lt.ShapeError, match="784 features a row, got 783"):
+        classifier.predict(flat(images)[:, 1:])
+
+
+def test_numbers_outside_the_range_are_clipped(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(images / 255, labels)
+    assert classifier.model_.image.value_range == (0.0, 1.0)
+    far = np.where(images > 99, 1e300, -5.0)
+    assert np.array_equal(classifier.predict_proba(far), classifier.predict_proba((images > 99) * 1.0))
+
+
+def test_features_of_a_fit_are_forgotten_by_the_next(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(pd.DataFrame(flat(images)).add_prefix("pixel"), labels)
+    assert classifier.n_features_in_ == len(classifier.feature_names_in_) == 784
+    classifier.fit(images, labels)
+    assert not {"n_features_in_", "feature_names_in_"} & set(vars(classifier))
+
+
+def test_rows_that_are_no_square(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    with pytest.warns(UserWarning, match="588 features of X are no square number"):
+        assert fit_tiny(flat(images[:, 7:]), labels).model_.image.shape == (1, 1, 588)
+    cropped = fit_tiny(flat(images[:, 7:]), labels, image_shape=(21, 28))
+    assert weights_of(cropped) == weights_of(fit_tiny(images[:, 7:], labels))
+    colour = np.repeat(images[..., None], 3, axis=3)
+    assert weights_of(fit_tiny(flat(colour), labels, image_shape=(28, 28, 3))) == weights_of(fit_tiny(colour, labels))
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "values"),
+    [(None, (0, 1, None)), (-1, (0, 1, -1)), ("?", ("a", "b", "?")), ("?", ("a", None, "?"))],
+)
+def test_unlabelled_rows_are_left_out(
+    unlabelled: object, values: tuple[object, ...], arrays: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images = arrays[0][:90]
+    y = [values[number % 3] for number in range(90)]
+    if None in values[:2]:
+        y[:3] = ["a", "b", "?"]
+    kept = np.array([value is not None and value != unlabelled for value in y])
+    weights = np.linspace(1, 2, 90)
+    classifier = fit_tiny(images, y, weights, unlabelled=unlabelled)
+    alone = fit_tiny(images[kept], np.array([value for value in y if value not in (None, unlabelled)]), weights[kept])
+    assert weights_of(classifier) == weights_of(alone)
+    assert classifier.classes_.tolist() == alone.classes_.tolist()
+    assert classifier.model_.record["unlabelled"] == 90 - kept.sum() > 0
+    assert classifier.model_.record["images"] == kept.sum()
+
+
+def test_nan_marks_a_row_only_when_asked(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    y = np.where(labels == 3, np.nan, labels)
+    assert 3 not in fit_tiny(images, y, unlabelled=float("nan")).classes_
+    for given in (y, pd.Series(np.where(labels == 3, None, labels.astype(str)))):
+        with pytest.raises(lt.InputError, match="only where unlabelled="):
+            fit_tiny(images, given)
+
+
+def test_minus_one_is_a_label_like_any_other(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    assert fit_tiny(arrays[0], np.where(arrays[1] > 4, 1, -1)).classes_.tolist() == [-1, 1]
+
+
+def test_weights_of_classes_and_rows_multiply(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays[0][:90], np.where(np.arange(90) < 60, "many", "few")
+    rows = np.linspace(1, 2, 90)
+    plain = weights_of(fit_tiny(images, labels))
+    assert weights_of(fit_tiny(images, labels, np.full(90, 7.0))) == plain
+    balanced = weights_of(fit_tiny(images, labels, class_weight="balanced"))
+    assert balanced != plain
+    assert balanced == weights_of(fit_tiny(images, labels, class_weight={"few": 1.5, "many": 0.75}))
+    assert balanced == weights_of(fit_tiny(images, labels, np.where(labels == "few", 1.5, 0.75)))
+    both = weights_of(fit_tiny(images, labels, rows, class_weight={"few": 2}))
+    assert both == weights_of(fit_tiny(images, labels, np.where(labels == "few", 2, 1) * rows))
+
+
+def test_a_pickle_holds_a_model_file_and_nothing_of_torch(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(flat(images / 255), labels)
+    content = pickle.dumps(classifier)
+    texts = [value for _, value, _ in pickletools.genops(content) if isinstance(value, str)]
+    assert {text for text in texts if text.startswith("littoral")} == {"littoral.estimator"}
+    assert not [text for text in texts if "torch" in text]
+    code = (
+        "import pickle, sys, numpy; classifier = pickle.load(open(sys.argv[1], 'rb'));"
+        "numpy.save(sys.argv[3], classifier.predict_proba(numpy.load(sys.argv[2])))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("classifier.pickle", "X.npy", "out.npy")]
+        files[0].write_bytes(content)
+        np.save(files[1], flat(images / 255))
+        subprocess.check_call([sys.executable, "-c", code, *files])
+        np.testing.assert_allclose(np.load(files[2]), classifier.predict_proba(flat(images / 255)), atol=1e-6)
+    twin = copy.deepcopy(classifier)
+    assert weights_of(twin) == weights_of(classifier)
+    assert twin.model_.model is not classifier.model_.model
+    assert pickle.loads(pickle.dumps(lt.FusionClassifier())).get_params() == lt.FusionClassifier().get_params()
+    damaged = content.replace(b"fused", b"fuzed")
+    with pytest.raises(lt.ModelFileError, match="this pickle"):
+        pickle.loads(damaged)
+
+
+def test_a_file_keeps_what_rows_were(arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    images, labels = arrays
+    X = pd.DataFrame(flat(images[:, 7:] / 255)).add_prefix("pixel")
+    fitted = fit_tiny(X, labels, image_shape=(21, 28))
+    fitted.save(tmp_path / "m")
+    loaded = lt.load(tmp_path / "m")
+    assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert np.array_equal(loaded.predict_proba(images[:, 7:] / 255), fitted.predict_proba(X))
+    assert loaded.n_features_in_ == 588
+    assert loaded.feature_names_in_.tolist() == X.columns.tolist()
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.predict(X[X.columns[::-1]])
+    assert weights_of(clone(loaded).fit(X, labels)) == weights_of(clone(fitted).fit(X, labels))
+    changed = replace(fitted.model_, record=fitted.model_.record | {"features": 784})
+    save_model(changed, tmp_path / "changed")
+    with pytest.raises(lt.ModelFileError, match="features that do not fit"):
+        lt.load(tmp_path / "changed")

@@ -19,11 +19,12 @@ from PIL import Image
 
 from littoral.errors import ImageError, InputError
 from littoral.images import builtin
-from littoral.images.decode import decode_bytes, decode_file
+from littoral.images.decode import decode_bytes, decode_file, size_of
+from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
 from littoral.images.splits import grouped_split, label_budget, train_test
-from littoral.images.store import ImageStore, as_images, index_labels
+from littoral.images.store import ImageStore, as_images
 from littoral.specs import ImageSpec, Resize
 
 GREY, COLOUR = ImageSpec.unit(8, 8, 1), ImageSpec.unit(8, 8, 3)
@@ -193,6 +194,40 @@ def test_jpeg_in_colour_and_cmyk() -> None:
         pixels = decode_bytes(encoded(image, "JPEG"), COLOUR)
         assert pixels.shape == (8, 8, 3)
         assert np.abs(pixels.reshape(-1, 3).mean(0) - [250, 10, 10]).max() < 6
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 10**6),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from(["L", "RGB", "CMYK"]),
+    st.integers(20, 100),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    st.booleans(),
+    st.sampled_from([1, 3]),
+)
+def test_a_jpeg_has_pillows_pixels(
+    seed: int, size: tuple[int, int], mode: str, quality: int, subsampling: str, progressive: bool, channels: int
+) -> None:
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    content = encoded(image, "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("L" if channels == 1 else "RGB"))
+    pixels = decode_bytes(content, ImageSpec.unit(size[1], size[0], channels))
+    assert np.array_equal(pixels.reshape(expected.shape), expected)
+    assert size_of(content) == (size[1], size[0])
+
+
+def test_a_turned_jpeg_is_put_upright() -> None:
+    picture = Image.new("RGB", (16, 8), (0, 0, 0))
+    picture.paste((255, 255, 255), (0, 0, 8, 8))  # white on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    content = encoded(picture, "JPEG", exif=exif, quality=95)
+    pixels = decode_bytes(content, ImageSpec.unit(16, 8, 3))
+    assert pixels[:8].min() > 240
+    assert pixels[8:].max() < 15
+    assert size_of(content) == (16, 8)
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:

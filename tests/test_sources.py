@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from littoral.images.parallel import in_parallel
 from littoral.images.sources import read_table
 from littoral.images.splits import grouped_split, held_out, tied_images, train_test
 from littoral.images.store import ImageStore
+from littoral.images.table import PART_NAMES
 from littoral.model_file import load_model
 
 CLASSES = ("hund und katze", "猫")
@@ -250,6 +252,68 @@ def test_extreme_shapes_are_images_too(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("L", size[::-1], 9).save(tmp_path / name / "x.png")
     assert load_data(str(tmp_path), Reading(size=(8, 8))).store.images.shape == (2, 8, 8, 1)
+
+
+def test_what_may_not_be_read_is_listed_or_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the refusal of the system is made."""
+    real_open, real_scandir = os.open, os.scandir
+    locked = {str(folder / CLASSES[0] / "02.png")}
+
+    def open_but_one(path: str, *rest: int) -> int:
+        if str(path) in locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_open(path, *rest)
+
+    monkeypatch.setattr(os, "open", open_but_one)
+    loaded = load_data(str(folder))
+    assert loaded.unreadable == ((f"{CLASSES[0]}/02.png", "cannot be read: Permission denied"),)
+
+    def scan_but_one(path: str) -> object:
+        if str(path).endswith(CLASSES[1]):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan_but_one)
+    with pytest.raises(InputError, match=f"cannot list the folder .*{CLASSES[1]}: Permission denied"):
+        load_data(str(folder))
+
+
+names_for_folders = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1, max_size=40
+).filter(lambda name: not name.startswith(".") and len(name.encode()) < 200)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(names_for_folders, min_size=2, max_size=4, unique_by=lambda name: name.casefold()))
+def test_classes_may_have_any_name(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        for number, name in enumerate(names * 2):
+            (Path(place) / name).mkdir(exist_ok=True)
+            picture(number, (8, 8)).save(Path(place) / name / f"{number}.png")
+        if all(name.lower() in PART_NAMES for name in names):
+            return  # then these are parts
+        assert load_data(place).store.class_names == tuple(sorted(names))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.one_of(
+        st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.binary(max_size=200),
+        st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9), st.text(max_size=9)), max_size=5).map(
+            lambda rows: ("path,label,split\n" + "\n".join(",".join(row) for row in rows)).encode("utf-8", "replace")
+        ),
+    ),
+    st.sampled_from(["csv", "npz", "parquet"]),
+)
+def test_a_table_of_any_bytes_is_read_or_refused_in_one_sentence(content: bytes, kind: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / f"table.{kind}"
+        file.write_bytes(content)
+        with pytest.raises(InputError) as caught:  # no image is there, so nothing can be read to the end
+            load_data(str(file))
+        assert "\n" not in str(caught.value).strip()
+        assert os.listdir(place) == [file.name]
 
 
 def test_links_in_a_circle_end(folder: Path) -> None:

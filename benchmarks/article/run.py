@@ -2,13 +2,16 @@
 
     python benchmarks/article/run.py accuracy   # 3 arms × 3 seeds × 10 epochs, about 35 minutes on two cores
     python benchmarks/article/run.py speed KERAS_PYTHON   # 3 epochs, alternated with Keras, about 12 minutes
+    python benchmarks/article/run.py same       # 40 steps of each arm: does this code train as that of the rows did?
     python benchmarks/article/run.py page       # writes README.md from the rows
 
-KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. Finished rows are skipped.
+KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. Finished rows are skipped. Rows count
+when they were made by this code, or by code whose weights after `same` were equal to the bit on the same machine.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -19,21 +22,45 @@ from statistics import mean, median, stdev
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import numpy as np
 from records import append_row, code_hash, machine, read_rows, shared_folder
 
 import littoral as lt
 from littoral.evaluation.intervals import mean_over_seeds
+from littoral.training.loop import Silent
+from littoral.training.presets import get_preset
+from littoral.training.run import choose_device, fit_arm
 
 PRESET, EPOCHS, SEEDS, ARMS = "article", 10, (0, 1, 2), ("fused", "shallow", "deep")
 START, END = "<!-- article: written by benchmarks/article/run.py page -->", "<!-- end -->"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
-ACCURACY, SPEED = HERE / "accuracy.csv", HERE / "speed.csv"
+ACCURACY, SPEED, WEIGHTS = HERE / "accuracy.csv", HERE / "speed.csv", HERE / "weights.csv"
 
 
 def current(path: Path) -> list[dict[str, str]]:
-    """The rows that this code has made on this kind of machine; others stay in the file and count for nothing."""
+    """The rows that this code, or code that trains alike, has made on this kind of machine; no others count."""
     facts = {name: value for name, value in machine().items() if name in ("processor", "cores", "threads")}
-    return [row for row in read_rows(path) if facts.items() <= row.items() and row["code"] == CODE]
+    here = [row for row in read_rows(WEIGHTS) if facts.items() <= row.items()]
+    own = {row["weights_sha256"] for row in here if row["code"] == CODE}
+    alike = {CODE} | {row["code"] for row in here if row["weights_sha256"] in own}
+    return [row for row in read_rows(path) if facts.items() <= row.items() and row["code"] in alike]
+
+
+def same() -> None:
+    """The SHA-256 of the weights of all arms after 40 steps on 3,000 images; one row for each code."""
+    facts = machine()
+    if any(row["code"] == CODE and row["processor"] == facts["processor"] for row in read_rows(WEIGHTS)):
+        return
+    digest = hashlib.sha256()
+    images = lt.load_mnist().subset(np.arange(3000))
+    preset = get_preset(PRESET)
+    for arm in ARMS:
+        trained = fit_arm(preset, arm, preset.recipe.lasting(steps=40), images, 3, choose_device("cpu"), Silent())
+        for value in trained.model.state_dict().values():
+            digest.update(value.numpy().tobytes())
+    row = {"code": CODE, "date": date.today().isoformat(), "weights_sha256": digest.hexdigest()}
+    append_row(WEIGHTS, row | facts)
+    print(row)
 
 
 def accuracy() -> None:
@@ -167,6 +194,8 @@ if __name__ == "__main__":
             accuracy()
         case ["speed", keras_python]:
             speed(keras_python)
+        case ["same"]:
+            same()
         case ["page"]:
             page()
         case _:

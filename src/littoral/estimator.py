@@ -1,36 +1,57 @@
-"""FusionClassifier: presets as a scikit-learn classifier on image arrays."""
+"""FusionClassifier: presets as a scikit-learn classifier on image arrays, flattened images and paths."""
 
 from __future__ import annotations
 
+import math
 import operator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from littoral.errors import InputError, ModelFileError, ShapeError
+from littoral.errors import InputError, ModelFileError
+from littoral.images.arrays import as_model_images, as_training_images, exact_pixels, range_of, to_pixels, whole_shape
+from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.paths import as_paths, read_paths, read_training_paths
 from littoral.images.seen import remember
-from littoral.images.store import ImageStore, as_images, index_labels
-from littoral.model_file import load_model, save_model
+from littoral.images.store import ImageStore
+from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Silent
 from littoral.training.presets import DEFAULT, get_preset
 from littoral.training.run import TrainedModel, choose_device, fit_arm
 
+FLATTENED = ("n_features_in_", "feature_names_in_")
+"""What scikit-learn learns of rows of features, and of nothing else."""
+
 
 class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Image classifier that trains one arm of a preset.
 
-    Parameters: `preset` and `arm` (see `littoral presets`; `fused` trains both branches), `epochs` or `steps` (the
-    preset's own length when both are None), `device` (`auto`, `cpu`, or a GPU's name), `random_state` (None, an int or
-    a numpy RandomState; the same int gives the same weights on the same machine and threads).
+    Parameters
+    ----------
+    preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains both branches.
+    epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
+    device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
+    random_state : None, an int or a numpy RandomState; the same int gives the same weights on the same machine and
+        threads, and is the `--seed` of the command line.
+    image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
+        number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
+        None means their own median, at most 64 on the longer side. Of other X: what the images must be.
+    class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
+        label that is not in it.
+    unlabelled : the value in y that marks a row without a label, besides None. Such rows are not trained on.
 
-    After `fit`: `classes_` (the labels, sorted) and `model_` (the TrainedModel that a model file holds).
+    Attributes
+    ----------
+    classes_ : the labels, sorted. model_ : the TrainedModel that a model file holds.
+    n_features_in_, feature_names_in_ : where X was flattened, the latter where it was a table with names.
+
+    A pickle holds the bytes of the model file, and is read onto the CPU.
     """
 
     def __init__(
@@ -41,6 +62,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         steps: int | None = None,
         device: str = "auto",
         random_state: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        class_weight: Any = None,
+        unlabelled: Any = None,
     ) -> None:
         self.preset = preset
         self.arm = arm
@@ -48,43 +72,61 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.steps = steps
         self.device = device
         self.random_state = random_state
+        self.image_shape = image_shape
+        self.class_weight = class_weight
+        self.unlabelled = unlabelled
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train on images X, uint8 (n, height, width) or (n, height, width, 1 or 3), and labels y (n) of any one type.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
 
-        Raises InputError for images or labels that cannot be used, and for unknown presets and arms.
+        X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
+        is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
+
+        Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
+        scikit-learn's own ValueError and TypeError.
         """
-        images = as_images(X)
-        classes, labels = index_labels(_targets(y))
-        store = ImageStore(images, labels, tuple(str(label) for label in classes))
         preset = get_preset(self.preset)
-        self.model_: TrainedModel = fit_arm(
-            preset,
-            self.arm,
-            preset.recipe.lasting(_whole("epochs", self.epochs), _whole("steps", self.steps)),
-            store,
-            _seed(self.random_state),
-            choose_device(self.device),
-            Silent(),
+        recipe = preset.recipe.lasting(_whole("epochs", self.epochs), _whole("steps", self.steps))
+        seed, device = _seed(self.random_state), choose_device(self.device)
+        given = self._given(X, reset=True)
+        targets = read_targets(y, self.unlabelled)
+        if len(targets.labelled) != len(given):
+            raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
+        weights = row_weights(targets, sample_weight, self.class_weight)
+        store, mapped = _training_store(given, targets, whole_shape(self.image_shape))
+        model: TrainedModel = fit_arm(preset, self.arm, recipe, store, seed, device, Silent(), sample_weight=weights)
+        model.record.update(
+            trained_on=remember(store),
+            unlabelled=int((~targets.labelled).sum()),
+            mapped=mapped,
+            features=self.__dict__.get("n_features_in_"),
+            feature_names=[str(name) for name in self.__dict__.get("feature_names_in_", ())],
+            label_type=targets.classes.dtype.name if targets.classes.dtype.kind in "iubf" else None,
         )
-        self.model_.record["trained_on"] = remember(store)
-        self.classes_ = classes
+        self.model_ = model
+        self.classes_ = targets.classes
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probability of each class, (n, classes), in the order of `classes_`; X as for `fit`, of the same image size.
+        """Probability of each class, (n, classes), in the order of `classes_`; X in any of the forms that `fit` takes.
 
-        Raises ShapeError for images of another size or number of channels.
+        Arrays must have the model's image size; files are brought to it. A model fitted on uint8 or on files takes
+        uint8, or whole numbers of another integer type from 0 to 255; one fitted on other numbers maps all numbers by
+        the range that it was fitted on, and clips what lies outside.
+
+        Raises ShapeError for images of another size or number of channels, InputError for other numbers, ImageError
+        for a file that cannot be read.
         """
         check_is_fitted(self)
-        images = as_images(X)
-        expected = (self.model_.image.height, self.model_.image.width, self.model_.image.channels)
-        if images.shape[1:] != expected:
-            raise ShapeError(
-                f"this model takes images (height, width, channels) of {expected}, got {images.shape[1:]}; "
-                "resize them to that"
-            )
-        return predict_probabilities(self.model_.model, images, self.model_.image)
+        form = self.model_.image
+        given = self._given(X, reset=False)
+        if isinstance(given, list):
+            pixels = read_paths(given, form)
+        else:
+            images = as_model_images(given, (form.height, form.width, form.channels))
+            mapped = self.model_.record.get("mapped", False)
+            pixels = to_pixels(images, form.value_range) if mapped else exact_pixels(images)
+        return predict_probabilities(self.model_.model, pixels, form)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, (n), of the type that `fit` was given."""
@@ -95,8 +137,52 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | Path) -> None:
         """Write the trained model to one `.safetensors` model file; labels that are numbers keep their type."""
         check_is_fitted(self)
-        kept = {"label_type": self.classes_.dtype.name} if self.classes_.dtype.kind in "iubf" else {}
-        save_model(replace(self.model_, record=self.model_.record | kept), Path(path))
+        save_model(self.model_, Path(path))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags  # the tags for one axis and for strings mean features, not paths
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        return state | {"model_": model_bytes(state["model_"])} if "model_" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        model = {"model_": model_from_bytes(state["model_"], "this pickle")} if "model_" in state else {}
+        super().__setstate__(state | model)
+
+    def _given(self, X: Any, reset: bool) -> NDArray[Any] | list[Path]:
+        """X as paths, as an array of two axes that scikit-learn has looked at, or of three and more that nobody has."""
+        try:
+            values = np.asarray(X)
+        except ValueError as error:
+            raise InputError("the images of X are not all of one shape; resize them, or give paths of files") from error
+        paths = as_paths(values)
+        if paths is None and values.ndim < 3:
+            checked: NDArray[Any] = validate_data(self, X, reset=reset)
+            return checked
+        if reset:  # after a fit on rows of features
+            for name in FLATTENED:
+                self.__dict__.pop(name, None)
+        return values if paths is None else paths
+
+
+def _training_store(
+    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None
+) -> tuple[ImageStore, bool]:
+    """The labelled images with their labels, and whether their numbers were mapped to 0..255."""
+    names = tuple(str(label) for label in targets.classes)
+    if isinstance(given, list):
+        chosen = [path for path, labelled in zip(given, targets.labelled, strict=True) if labelled]
+        return ImageStore(read_training_paths(chosen, image_shape), targets.index, names, source="files"), False
+    images = as_training_images(given, image_shape)
+    if not targets.labelled.all():
+        images = images[targets.labelled]
+    if images.dtype == np.uint8:
+        return ImageStore(np.ascontiguousarray(images), targets.index, names), False
+    value_range = range_of(images)
+    return ImageStore(to_pixels(images, value_range), targets.index, names, value_range=value_range), True
 
 
 def _labels(trained: TrainedModel) -> NDArray[Any]:
@@ -121,14 +207,6 @@ def _whole(name: str, value: Any) -> int | None:
         raise InputError(f"{name} must be a whole number or None, got {value!r}") from error
 
 
-def _targets(y: Any) -> Any:
-    """The labels, unless they are numbers that name no classes."""
-    values = np.asarray(y)
-    if values.dtype.kind in "fc" and not (np.isfinite(values).all() and (values == np.round(values.real)).all()):
-        raise InputError("labels are continuous or NaN, and this is a classifier: give a class for each image")
-    return values
-
-
 def _seed(random_state: Any) -> int:
     """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
     if isinstance(random_state, int | np.integer):
@@ -140,24 +218,33 @@ def _seed(random_state: Any) -> int:
 
 
 def load(path: str | Path) -> FusionClassifier:
-    """A model file as a fitted FusionClassifier.
+    """A model file as a fitted FusionClassifier, which takes X in the forms that the saved one took.
 
     Its labels are of the type that it was fitted with where a FusionClassifier with labels that are numbers saved it,
-    else text: the class names that the file holds.
+    else text: the class names that the file holds. Class weights and the value for "unlabelled" are not in a file.
 
     Raises ModelFileError for a file that is no whole, unchanged model file.
     """
     trained = load_model(Path(path))
-    record = trained.record
+    record, form = trained.record, trained.image
     if not {"preset", "arm"} <= record.keys():
         raise ModelFileError(f"{path} does not say which preset and arm it was made with")
+    shape = (form.height, form.width, form.channels)
+    features, names = record.get("features"), record.get("feature_names")
+    if features not in (None, math.prod(shape)) or (names and len(names) != features):
+        raise ModelFileError(f"{path} contradicts itself: its record names features that do not fit its image form")
     classifier = FusionClassifier(
         preset=record["preset"],
         arm=record["arm"],
         epochs=trained.recipe.epochs,
         steps=trained.recipe.steps,
         random_state=record.get("seed"),
+        image_shape=None if features is None else shape,
     )
     classifier.model_ = trained
     classifier.classes_ = _labels(trained)
+    if features is not None:
+        classifier.n_features_in_ = features
+    if names:
+        classifier.feature_names_in_ = np.array(names, object)
     return classifier

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from littoral.errors import ImageError
-from littoral.images.decode import fit_to_spec, open_with_mode, quiet_pillow, read_bytes, size_of
+from littoral.images.decode import fit_to_spec, open_upright, quiet_pillow, read_bytes, size_of
 from littoral.specs import ImageSpec
 
 Encoded = str | bytes | NDArray[np.uint8]
@@ -21,7 +21,7 @@ Encoded = str | bytes | NDArray[np.uint8]
 class Batch:
     """What there is to say of images that were decoded: the own (height, width) of each, (0, 0) where unreadable.
 
-    `modes`: the mode of each in its file (see `open_with_mode`), "" where unreadable. `errors`: why an image, by number
+    `modes`: the mode of each in its file (see `open_upright`), "" where unreadable. `errors`: why an image, by number
     in the batch, has no pixels. `grey`: all channels of all images are alike.
     """
 
@@ -94,7 +94,7 @@ def _upright(image: Encoded, channels: int) -> tuple[Image.Image, str]:
     if isinstance(image, np.ndarray):
         picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
         return picture.convert("L" if channels == 1 else "RGB"), picture.mode
-    return open_with_mode(_content(image), channels)
+    return open_upright(_content(image), channels)
 
 
 def _content(image: str | bytes) -> bytes:

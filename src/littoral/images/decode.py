@@ -6,17 +6,18 @@ laid over white, 16-bit pixels are scaled (not clipped) to 8 bits.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from littoral.errors import ImageError
 from littoral.specs import ImageSpec
@@ -26,6 +27,9 @@ MAX_PIXELS = 100_000_000
 
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture was turned."""
+
+JPEG_START, ORIENTED = b"\xff\xd8\xff", (b"Exif\0", b"http://ns.adobe.com/xap/")
+"""How a JPEG begins, and what stands in one that may say that the picture is turned."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -41,7 +45,7 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     Raises ImageError, in one phrase, for bytes that are no image, are cut short, or hold over MAX_PIXELS pixels.
     """
     with quiet_pillow():
-        return fit_to_spec(open_upright(content, spec.channels), spec)
+        return fit_to_spec(open_upright(content, spec.channels)[0], spec)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -66,30 +70,24 @@ def read_bytes(path: Path | str) -> bytes:
         raise ImageError("has a name that no file can have") from error
 
 
-def open_upright(content: bytes, channels: int) -> Image.Image:
-    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size.
+def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
+    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size; and its mode.
 
-    To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
-    """
-    return open_with_mode(content, channels)[0]
-
-
-def open_with_mode(content: bytes, channels: int) -> tuple[Image.Image, str]:
-    """As `open_upright`, with the mode that the image had in its file, in Pillow's words: "RGB", "CMYK", "I;16", …
-
-    "LA", "PA" and "RGBA" have transparent parts, in whatever way the file says so.
+    The mode is that in the file, in Pillow's words: "RGB", "CMYK", "I;16", …; "LA", "PA" and "RGBA" have transparent
+    parts, in whatever way the file says so. To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
     """
     if not content:
         raise ImageError("is empty (0 bytes)")
     try:
+        plain = _plain_jpeg(content, channels)
+        if plain is not None:
+            return plain
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
             image.load()
             own = _own_mode(image)
-            # asking a JPEG without such data for it costs a tenth of decoding a small one
-            told = image.format != "JPEG" or not {"exif", "xmp"}.isdisjoint(image.info)
-            turned = told and image.getexif().get(ORIENTATION, 1) != 1
+            turned = image.getexif().get(ORIENTATION, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
@@ -102,9 +100,31 @@ def open_with_mode(content: bytes, channels: int) -> tuple[Image.Image, str]:
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
 
 
+def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None:
+    """As `open_upright`, for a JPEG that needs no more than decoding; None for others, and for what is no whole JPEG.
+
+    libjpeg-turbo called without Pillow around it gives the same pixels, and takes a third of the time where files are
+    small. Grey from colour, turned pictures, CMYK and damage are left to Pillow, so that there is one way for each.
+    """
+    if not content.startswith(JPEG_START) or any(mark in content for mark in ORIENTED):
+        return None
+    try:
+        height, width, colours, _ = decode_jpeg_header(content)
+        if height * width > MAX_PIXELS or not (colours == "Gray" or (colours == "YCbCr" and channels == 3)):
+            return None
+        pixels: NDArray[np.uint8] = decode_jpeg(content, "GRAY" if channels == 1 else "RGB")
+    except ValueError:
+        return None
+    return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels), "L" if colours == "Gray" else "RGB"
+
+
 def size_of(content: bytes) -> tuple[int, int] | None:
     """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`."""
     try:
+        with contextlib.suppress(ValueError):
+            if content.startswith(JPEG_START) and not any(mark in content for mark in ORIENTED):
+                height, width, _, _ = decode_jpeg_header(content)
+                return height, width
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return (image.width, image.height) if turned else (image.height, image.width)
@@ -112,7 +132,7 @@ def size_of(content: bytes) -> tuple[int, int] | None:
         return None
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Pillow warns of what is decided here: the size limit, odd metadata. Entered once for many images: it is slow."""
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ pixels confirm, and clusters are cliques: every image in one is nearly equal to 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,8 @@ from littoral.rows import ImageRows, in_chunks
 SIDE, ALIKE = 32, 0.99
 """Images are compared at SIDE × SIDE pixels, and nearly equal from a correlation of ALIKE on."""
 
-FREQUENCIES = 8
-"""Lowest frequencies along each axis that make the signature, by the cosine transform."""
+FREQUENCIES, COARSE = 8, 4
+"""Lowest frequencies along each axis that make the signature, by the cosine transform, and those looked at first."""
 
 LARGEST_CLUSTER, LARGEST_SHARE, LARGEST_CUT = 50, 0.05, 0.1
 """Beyond these, nearly equal images are a trait of the data and no accident: see `find_duplicates`."""
@@ -121,17 +121,25 @@ def _proposals(
     axis = int(signatures.var(0).argmax())
     order = np.argsort(signatures[:, axis], kind="stable")
     signatures = signatures[order]
+    # the same bound once more, for a first look at fewer numbers
+    few = COARSE**2 * images.shape[3]
+    rest = np.linalg.norm(signatures[:, few:], axis=1, keepdims=True)
+    coarse = np.concatenate([signatures[:, :few], rest], axis=1)
+    enough = ALIKE - 1e-4  # a little less: these are sums of float32
     found: list[NDArray[np.int64]] = []
     count = 0
     for start in range(0, len(order), ROWS):
-        block = signatures[start : start + ROWS]
-        end = int(np.searchsorted(signatures[:, axis], block[-1, axis] + reach, side="right"))
+        rows = slice(start, min(start + ROWS, len(order)))
+        end = int(np.searchsorted(signatures[:, axis], signatures[rows.stop - 1, axis] + reach, side="right"))
         for other in range(start, end, 4 * ROWS):
-            likeness = block @ signatures[other : min(other + 4 * ROWS, end)].T
-            one, two = np.nonzero(likeness >= ALIKE - 1e-4)  # a little less: these are sums of float32
-            one, two = one + start, two + other
-            later = two > one
-            found.append(np.stack([order[one[later]], order[two[later]]], axis=1))
+            columns = slice(other, min(other + 4 * ROWS, end))
+            likely = coarse[rows] @ coarse[columns].T >= enough
+            if likely.mean() > 0.02:  # of so many, one by one would take longer than all at once
+                likely = signatures[rows] @ signatures[columns].T >= enough
+            pairs = np.add(np.argwhere(likely), (start, other))
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+            pairs = pairs[np.einsum("nd,nd->n", signatures[pairs[:, 0]], signatures[pairs[:, 1]]) >= enough]
+            found.append(order[pairs])
             count += len(found[-1])
         if count > PROPOSALS * max(len(order), ROWS):
             return None
@@ -180,18 +188,20 @@ def _vectors(images: NDArray[np.uint8] | ImageRows, index: NDArray[np.int64]) ->
 
 
 def _shrunk(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    def small(image: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-        for channel in range(image.shape[2]):
-            picture = Image.fromarray(np.ascontiguousarray(image[:, :, channel]))
-            yield np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32)
-
-    return np.array([list(small(image)) for image in rows], np.float32)
+    """(n, channels, SIDE, SIDE)"""
+    if rows.shape[1:3] != (SIDE, SIDE):
+        pictures = [Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image) for image in rows]
+        small = [picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR) for picture in pictures]
+        rows = np.array(list(map(np.asarray, small)), np.uint8).reshape(len(rows), SIDE, SIDE, -1)
+    return rows.transpose(0, 3, 1, 2).astype(np.float32)
 
 
 def _signatures(vectors: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """What the low frequencies see of each vector, and the length of the rest: (n, FREQUENCIES² × channels + 1)."""
+    """What the low frequencies see of each vector, the lowest COARSE² × channels first, and the length of the rest."""
     basis = dct(np.eye(SIDE), norm="ortho", axis=0)[:FREQUENCIES].astype(np.float32)
     maps = vectors.reshape(len(vectors), channels, SIDE, SIDE)
-    low = (basis @ maps @ basis.T).reshape(len(vectors), -1)
-    rest = np.sqrt(np.maximum((vectors**2).sum(1) - (low**2).sum(1), 0))
-    return np.concatenate([low, rest[:, None]], axis=1)
+    low = (basis @ maps @ basis.T).reshape(len(vectors), channels, -1)
+    rest = np.sqrt(np.maximum((vectors**2).sum(1) - (low**2).sum((1, 2)), 0))
+    lowest = (np.arange(FREQUENCIES)[:, None] < COARSE) & (np.arange(FREQUENCIES) < COARSE)
+    parts = [low[:, :, lowest.ravel()], low[:, :, ~lowest.ravel()], rest[:, None, None]]
+    return np.concatenate([part.reshape(len(vectors), -1) for part in parts], axis=1)

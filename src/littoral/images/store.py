@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,7 +103,7 @@ class ImageStore:
 
 def pixel_hashes(images: NDArray[np.uint8] | ImageRows) -> NDArray[np.void]:
     """Sixteen bytes an image, (n,): equal for equal pixels, and for no others that anybody will meet."""
-    digests = [hashlib.blake2b(image.data, digest_size=16).digest() for _, rows in in_chunks(images) for image in rows]
+    digests = [hashlib.sha256(image.data).digest()[:16] for _, rows in in_chunks(images) for image in rows]
     return np.frombuffer(b"".join(digests), np.dtype((np.void, 16)))
 
 
@@ -125,20 +124,3 @@ def as_images(values: Any) -> NDArray[np.uint8]:
             f"got {np.asarray(values).shape}"
         )
     return np.ascontiguousarray(images)
-
-
-def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Labels of any sortable type -> (sorted distinct classes, index of each label among them).
-
-    Raises InputError for fewer than two classes, several labels an image, or labels of mixed type.
-    """
-    values = np.asarray(labels)
-    if values.ndim != 1:
-        raise InputError(f"labels must be one a row, shape (n,), got shape {values.shape}; multi-label is not offered")
-    try:
-        classes, index = np.unique(values, return_inverse=True)
-    except TypeError as error:
-        raise InputError("labels must all be of one type that sorts, such as all str or all int") from error
-    if len(classes) < 2:
-        raise InputError(f"a classifier needs at least two classes, got {len(classes)}")
-    return classes, index.astype(np.int64)

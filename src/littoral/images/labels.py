@@ -1,0 +1,129 @@
+"""y as users give it -> which rows are labelled, the classes, each label's number, and how much each row counts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.class_weight import compute_class_weight
+
+from littoral.errors import InputError
+
+NAN = "; NaN marks a row without a label only where unlabelled=float('nan') says so"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """`labelled` (n, bool): the rows that have a label. `classes`: sorted. `index` (labelled rows, int64): of each."""
+
+    labelled: NDArray[np.bool_]
+    classes: NDArray[Any]
+    index: NDArray[np.int64]
+
+
+def read_targets(y: Any, unlabelled: Any = None) -> Targets:
+    """Labels of any one sortable type; None, and the value `unlabelled`, mark a row without one.
+
+    Raises InputError, in one sentence, for no labels, several a row, numbers that name no classes (continuous, NaN or
+    infinite), labels of mixed type, and fewer than two classes.
+    """
+    if y is None:
+        raise InputError(
+            "a classifier requires y to be passed, but the target y is None; give one label a row, "
+            "and None in place of a label that is not known"
+        )
+    try:
+        values = np.asarray(y)
+    except ValueError as error:
+        raise InputError("labels must be one a row, got lists of unequal length; multi-label is not offered") from error
+    if isinstance(y, list | tuple) and values.ndim == 1 and values.dtype.kind == "U":
+        values = np.array(y, object)  # else numpy makes text of a number or NaN among text
+    if values.ndim == 2 and values.shape[1] == 1:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected; it is taken as y.ravel()",
+            DataConversionWarning,
+            stacklevel=2,
+        )
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise InputError(f"labels must be one a row, shape (n,), got shape {values.shape}; multi-label is not offered")
+    labelled = np.array([not _same(value, unlabelled) for value in values.tolist()], bool)
+    if len(values) and not labelled.any():
+        raise InputError(f"all {len(values):,} rows of y are unlabelled; a classifier needs labels of two classes")
+    return Targets(labelled, *index_labels(values[labelled]))
+
+
+def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Labels of any one sortable type -> (sorted distinct classes, index of each label among them).
+
+    Raises InputError for fewer than two classes, several labels an image, labels of mixed type, and numbers that name
+    no classes.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1:
+        raise InputError(f"labels must be one a row, shape (n,), got shape {values.shape}; multi-label is not offered")
+    try:
+        classes, index = np.unique(values, return_inverse=True)
+    except TypeError as error:
+        raise InputError(f"labels must all be of one type that sorts, such as all str or all int{NAN}") from error
+    if classes.dtype == object:  # of a list with text or None in it, or a table's column
+        classes = np.array(classes.tolist())
+    if classes.dtype.kind in "fc" and not (np.isfinite(classes).all() and (classes == np.round(classes.real)).all()):
+        raise InputError(f"labels are continuous or NaN, and this is a classifier: give a class for each image{NAN}")
+    if len(classes) < 2:
+        raise InputError(
+            f"a classifier needs at least two classes, got {len(classes)} class{'' if len(classes) == 1 else 'es'}"
+        )
+    return classes, index.astype(np.int64)
+
+
+def row_weights(targets: Targets, sample_weight: Any, class_weight: Any) -> NDArray[np.float64] | None:
+    """How much each labelled row counts: its own weight times that of its class; None where all count alike.
+
+    `sample_weight`: numbers from 0 up, (n,), unlabelled rows among them; None: 1 each. `class_weight`: None, "balanced"
+    (inverse to the number of labelled rows of the class), or a dict from label to number, 1 where it names none.
+    Raises InputError for weights of another length, negative, not finite or all zero, and for labels that nobody has.
+    """
+    try:
+        by_class = compute_class_weight(class_weight, classes=targets.classes, y=targets.classes[targets.index])
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "class_weight must be None, 'balanced' or a dict from each label to a number, "
+            f"got {class_weight!r} for the labels {', '.join(map(str, targets.classes))}"
+        ) from error
+    weights = np.asarray(by_class, np.float64)[targets.index]
+    if sample_weight is not None:
+        try:
+            own = np.asarray(sample_weight, np.float64)
+        except (ValueError, TypeError) as error:
+            raise InputError("sample_weight must be numbers, one a row") from error
+        if own.shape != targets.labelled.shape:
+            raise InputError(
+                f"sample_weight must be one number a row, shape {targets.labelled.shape}, got shape {own.shape}"
+            )
+        weights = weights * own[targets.labelled]
+    if not np.isfinite(weights).all() or weights.min() < 0:
+        raise InputError(
+            f"weights must be finite numbers from 0 up, got some from {weights.min()} to {weights.max()}; "
+            "look at sample_weight and class_weight"
+        )
+    if not weights.any():
+        raise InputError("every weight is zero, so nothing could be learned; some rows have to count")
+    return None if (weights == weights[0]).all() else weights
+
+
+def _same(value: Any, unlabelled: Any) -> bool:
+    """Whether a label is None or the value for "unlabelled"; where that is NaN, every NaN is."""
+    if value is None or value is unlabelled:
+        return True
+    if isinstance(unlabelled, float) and np.isnan(unlabelled):
+        return isinstance(value, float) and bool(np.isnan(value))
+    try:
+        return unlabelled is not None and bool(value == unlabelled)
+    except (TypeError, ValueError):  # of pandas.NA and the like, which are neither equal to a thing nor unequal
+        return False

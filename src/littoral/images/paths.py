@@ -1,0 +1,59 @@
+"""Paths of image files in place of arrays -> their pixels in one form, one image a path: none is left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from littoral.errors import ImageError
+from littoral.images.batch import Encoded, decode_batch, read_sizes
+from littoral.images.build import fitting_size
+from littoral.images.load import LARGEST
+from littoral.specs import ImageSpec
+
+
+def as_paths(values: NDArray[Any]) -> list[Path] | None:
+    """The paths, where `values` is one axis of nothing but str and Path; None where it is something else."""
+    if values.ndim != 1 or values.dtype.kind not in "UTO" or not len(values):
+        return None
+    items = values.tolist()
+    return [Path(item) for item in items] if all(isinstance(item, str | Path) for item in items) else None
+
+
+def read_training_paths(paths: Sequence[Path], image_shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
+    """The images (n, height, width, channels), in the order of `paths`.
+
+    Without `image_shape`, the size is the images' own median, at most 64 on the longer side and rounded to a multiple
+    of 4. Without channels in it, they are 1 when every image is grey throughout, else 3. Raises ImageError, with the
+    name, for an image that cannot be read.
+    """
+    if image_shape is None:
+        sizes = np.array(read_sizes(_encoded(paths)) or [(LARGEST, LARGEST)])  # of none: decoding will name the reason
+        image_shape = fitting_size((float(np.median(sizes[:, 0])), float(np.median(sizes[:, 1]))), LARGEST)
+    height, width, *channels = image_shape
+    images = read_paths(paths, ImageSpec.unit(height, width, channels[0] if channels else 3))
+    if not channels and (images == images[..., :1]).all():
+        images = np.ascontiguousarray(images[..., :1])
+    return images
+
+
+def read_paths(paths: Sequence[Path], spec: ImageSpec) -> NDArray[np.uint8]:
+    """The images (n, height, width, channels) in the form of `spec`, in the order of `paths`.
+
+    Raises ImageError, with the name, for an image that cannot be read.
+    """
+    images = np.empty((len(paths), spec.height, spec.width, spec.channels), np.uint8)
+    errors = decode_batch(0, _encoded(paths), spec, images).errors
+    if errors:
+        number, reason = min(errors.items())
+        raise ImageError(f"{paths[number]} {reason}; every row needs an image, so mend it or leave it out of X")
+    return images
+
+
+def _encoded(paths: Sequence[Path]) -> list[Encoded]:
+    return [os.fspath(path) for path in paths]
