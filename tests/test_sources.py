@@ -212,6 +212,19 @@ def test_sizes_and_channels(tmp_path: Path) -> None:
     assert forced.images.shape[1:] == (9, 11, 3)
 
 
+def test_the_preset_says_how_large_images_may_become(
+    call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(8):
+        (tmp_path / "p" / "ab"[number % 2]).mkdir(exist_ok=True, parents=True)
+        picture(number, (100, 200)).save(tmp_path / "p" / "ab"[number % 2] / f"{number}.png")
+    for preset, shape in {"tiny": (16, 32), "article": (32, 64)}.items():
+        assert call("fit", "p", "--preset", preset, "--steps", "1", "--quiet", "--out", preset)[0] == 0
+        form = load_model(Path(preset)).image
+        assert (form.height, form.width) == shape
+
+
 def test_workers_give_the_same_as_this_process(folder: Path) -> None:
     files = [path for path in sorted(folder.rglob("*.png")) if not path.name.startswith(".")] * 8
     assert len(files) == 160

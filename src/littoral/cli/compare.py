@@ -65,14 +65,26 @@ def compare(
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
-    get_preset(preset).recipe.lasting(epochs, steps, way)  # what cannot be is refused before images are read
+    chosen = get_preset(preset)
+    chosen.recipe.lasting(epochs, steps, way)  # what cannot be is refused before images are read
     set_threads(threads)
     if out is not None:
         require_folder(out)
         if (out / "results.json").exists():
             raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
     loaded = read_data(
-        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, data_dir, strict, quiet
+        data,
+        parse_size(size),
+        channels,
+        resize,
+        group,
+        group_from,
+        allow_outside,
+        memory,
+        data_dir,
+        strict,
+        quiet,
+        largest=chosen.largest,
     )
     command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 

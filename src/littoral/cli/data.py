@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -34,20 +35,26 @@ def read_data(
     data_dir: Path | None,
     strict: bool,
     quiet: bool,
+    largest: int | None = None,
     as_found: bool = False,
 ) -> Loaded:
-    """The images of DATA. What a person should know of them goes to standard error.
+    """The images of DATA, at most `largest` on the longer side where no size is given.
+
+    What a person should know of them goes to standard error.
 
     Raises InputError for data that cannot be used, and with `strict` for images that cannot be read. `as_found`: only
     for what cannot be looked at, and nothing is said.
     """
     from littoral.images.load import Reading, inspect_data, load_data
+    from littoral.images.named import NAMES
 
     way = one_of("--resize", resize, RESIZES)
     if memory is not None and not memory >= 0:
         raise InputError(f"--memory must be gigabytes from 0 up, got {memory}")
     limit = None if memory is None else int(min(memory, 1e9) * 1e9)
     reading = Reading(size, channels, way, group, group_from, allow_outside, limit)
+    if largest is not None and data not in NAMES:
+        reading = replace(reading, largest=largest)
     workers = os.cpu_count() or 1
     with (
         bar("downloading (bytes)", quiet) as on_download,

@@ -66,7 +66,18 @@ def fit(
     require_model_place(target)  # before images are read
     get_arm(chosen, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
     loaded = read_data(
-        data, parse_size(size), channels, resize, group, group_from, allow_outside, memory, data_dir, strict, quiet
+        data,
+        parse_size(size),
+        channels,
+        resize,
+        group,
+        group_from,
+        allow_outside,
+        memory,
+        data_dir,
+        strict,
+        quiet,
+        largest=chosen.largest,
     )
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():

@@ -21,7 +21,9 @@ Data = Annotated[
 ]
 Size = Annotated[
     str | None,
-    typer.Option(help="Side, or height x width, that images are brought to.", show_default="their median, up to 64"),
+    typer.Option(
+        help="Side, or height x width, that images are brought to.", show_default="their median, up to 64; tiny: 32"
+    ),
 ]
 Channels = Annotated[
     int | None, typer.Option(min=1, max=3, help="1 (grey) or 3 (colour).", show_default="1 when all images are grey")

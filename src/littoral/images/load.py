@@ -33,9 +33,10 @@ PARALLEL_FROM_FILES, PARALLEL_FROM_BYTES = 4000, 10_000_000
 class Reading:
     """How to read a folder or table.
 
-    `size`: (height, width), None: the images' own median, at most 64 on the longer side. `channels`: 1 or 3, None: 1
-    when all images are grey. `resize`: see ImageSpec. `memory`: bytes of images that are held in memory, more are kept
-    in a file in the cache folder; None: a quarter of this machine's. The others as in `read_table`.
+    `size`: (height, width), None: the images' own median, at most `largest` on the longer side. `channels`: 1 or 3,
+    None: 1 when all images are grey. `resize`: see ImageSpec. `memory`: bytes of images that are held in memory, more are kept
+    in a file in the cache folder; None: a quarter of this machine's. `largest`: the longer side that images are scaled
+    down to where no size is given. The others as in `read_table`.
     """
 
     size: tuple[int, int] | None = None
@@ -45,6 +46,7 @@ class Reading:
     group_from: str | None = None
     allow_outside: bool = False
     memory: int | None = None
+    largest: int = LARGEST
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def _decoded(
         reading.size,
         reading.channels,
         reading.resize,
-        LARGEST,
+        reading.largest,
         quarter_of_memory() if reading.memory is None else reading.memory,
         workers if _is_much(table) else 0,
         on_progress,

@@ -22,8 +22,8 @@ DEFAULT = "article"
 class Preset:
     """`arms` builds every arm's architecture for a shape of images and a number of classes.
 
-    `shows_test_accuracy`: after each epoch the accuracy on the test part is shown, as the published code does;
-    nothing reads it. `expected` and `cost` are what was measured, in words.
+    `largest`: the longer side that files are scaled down to where no size is asked for. `shows_test_accuracy`: after
+    each epoch the accuracy on the test part is shown, as the published code does; nothing reads it. `expected` and `cost` are what was measured, in words.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Preset:
     arms: Callable[[ImageShape, int], dict[str, FusionNetConfig]]
     expected: str
     cost: str
+    largest: int = 64
     shows_test_accuracy: bool = False
 
 
@@ -107,6 +108,7 @@ _TINY = Preset(
     ),
     expected="97.7 % on scikit-learn's 1,797 digits in 5 folds, 88.4 % on MNIST from 300 images (means of 3 seeds)",
     cost="under a second of one CPU core for images of 8×8, two or three for 28×28, however many there are",
+    largest=32,
 )
 
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE, _TINY)}
