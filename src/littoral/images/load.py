@@ -34,9 +34,9 @@ class Reading:
     """How to read a folder or table.
 
     `size`: (height, width), None: the images' own median, at most `largest` on the longer side. `channels`: 1 or 3,
-    None: 1 when all images are grey. `resize`: see ImageSpec. `memory`: bytes of images that are held in memory, more are kept
-    in a file in the cache folder; None: a quarter of this machine's. `largest`: the longer side that images are scaled
-    down to where no size is given. The others as in `read_table`.
+    None: 1 when all images are grey. `resize`: see ImageSpec. `memory`: bytes of images that are held in memory, more
+    are kept in a file in the cache folder; None: a quarter of this machine's. `largest`: the longer side that images
+    are scaled down to where no size is given. The others as in `read_table`.
     """
 
     size: tuple[int, int] | None = None

@@ -22,8 +22,9 @@ DEFAULT = "article"
 class Preset:
     """`arms` builds every arm's architecture for a shape of images and a number of classes.
 
-    `largest`: the longer side that files are scaled down to where no size is asked for. `shows_test_accuracy`: after
-    each epoch the accuracy on the test part is shown, as the published code does; nothing reads it. `expected` and `cost` are what was measured, in words.
+    `largest`: the longer side that files are scaled down to where no size is asked for. `expected` and `cost` are what
+    was measured, in words. `shows_test_accuracy`: after each epoch the accuracy on the test part is shown, as the
+    published code does; nothing reads it.
     """
 
     name: str
