@@ -475,3 +475,18 @@ def test_the_reader_of_a_pipe_may_leave(model: Path, digits: Path) -> None:
     assert done.stdout.startswith("path,label")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(("columns", "expected"), [("60", "one"), ("20", "  second heading: 12,345")])
+def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
+    columns: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from littoral.cli.output import print_table
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take standard output for a terminal
+    monkeypatch.setenv("COLUMNS", columns)
+    print_table(["name", "second heading", "third"], [["one", "12,345", "99.21 to 99.30"]])
+    out = capsys.readouterr().out
+    assert "12,345" in out
+    assert "99.21 to 99.30" in out
+    assert expected in out

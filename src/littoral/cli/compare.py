@@ -129,7 +129,7 @@ def compare(
         print_json(document(result))
         return
     print_table(
-        ["arm", "test accuracy %", "95 % interval", "balanced %", "macro F1 %", "params", "MACs", "train s"],
+        ["arm", "test acc %", "95 % interval", "bal. acc %", "F1 %", "params", "MACs", "train s"],
         [
             [
                 arm.name,

@@ -25,7 +25,10 @@ def print_json(document: Any) -> None:
 
 
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
-    """A table on standard output: the first column to the left, the others to the right."""
+    """A table on standard output: the first column to the left, the others to the right.
+
+    A terminal too narrow for it gets each row as lines of its own, so that no figure is broken in two.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", overflow="fold")
@@ -34,6 +37,15 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 120  # a file or pipe has no width of its own
+    if (
+        console.is_terminal
+        and console.measure(table, options=console.options.update(width=1000)).maximum > console.width
+    ):
+        for row in rows:
+            console.print(row[0], style="bold")
+            for heading, value in zip(headings[1:], row[1:], strict=True):
+                console.print(f"  {heading}: {value}")
+        return
     console.print(table)
 
 
