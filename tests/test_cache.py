@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from littoral.errors import InputError
+from littoral.errors import ImageError, InputError
 from littoral.images import cache
+from littoral.images.decode import UNREADABLE
 from littoral.images.load import Reading, load_data, quarter_of_memory
 from littoral.images.splits import train_test
 from littoral.model_file import load_model
@@ -111,6 +113,24 @@ def test_a_run_that_is_stopped_leaves_no_entry(photos: Path, folder_of_its_own: 
     assert list(folder_of_its_own.iterdir()) == []
 
 
+def test_an_error_that_passes_is_not_kept(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from littoral.images import batch
+
+    real, reads = batch.read_bytes, []
+
+    def fail_the_third_time(path: str) -> bytes:  # for the size, for the digest, for the pixels
+        reads.append(path)
+        if path.endswith("04.png") and reads.count(path) == 3:
+            raise ImageError(f"{UNREADABLE}: Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(batch, "read_bytes", fail_the_third_time)
+    with pytest.raises(InputError, match="cannot be read: Input/output error, which a moment ago was readable"):
+        load_data(str(photos), IN_FILE)
+    assert cache.entries() == []
+    assert len(load_data(str(photos), IN_FILE).store) == 40
+
+
 def build(photos: str, barrier: multiprocessing.synchronize.Barrier, results: multiprocessing.Queue) -> None:
     barrier.wait()
     results.put(load_data(photos, IN_FILE).store.fingerprint())
@@ -144,16 +164,22 @@ def test_no_room_is_said_in_one_sentence(photos: Path, monkeypatch: pytest.Monke
 def test_the_command_shows_and_clears(call: Callable, photos: Path, folder_of_its_own: Path) -> None:
     assert "0.0 MB in" in call("cache")[1]
     load_data(str(photos), IN_FILE)
-    dead = folder_of_its_own / f"abc.999999999{cache.UNFINISHED}"
-    alive = folder_of_its_own / f"abc.{os.getpid()}{cache.UNFINISHED}"
-    dead.mkdir()
-    alive.mkdir()
+    host = socket.gethostname()
+    dead = folder_of_its_own / f"{'a' * 16}.{host}.999999999{cache.UNFINISHED}"
+    alive = folder_of_its_own / f"{'b' * 16}.{host}.{os.getpid()}{cache.UNFINISHED}"
+    elsewhere = folder_of_its_own / f"{'c' * 16}.other.host.1{cache.UNFINISHED}"
+    mine = [folder_of_its_own / "cats", folder_of_its_own / ("d" * 32)]
+    for place in (dead, alive, elsewhere, *mine):
+        place.mkdir()
+    for place in mine:
+        (place / "cat.png").write_text("not of the cache, though it lies there")
     shown = json.loads(call("cache", "--json")[1])
     assert [(entry["source"], entry["shape"]) for entry in shown["entries"]] == [(str(photos), [41, 12, 12, 1])]
     assert shown["bytes"] == 41 * 144
     assert "12 × 12 × 1" in call("cache")[1]
     assert json.loads(call("cache", "--clear", "--json")[1])["freed_bytes"] > 41 * 144
-    assert list(folder_of_its_own.iterdir()) == [alive]  # a run that is at work is left alone
+    assert sorted(folder_of_its_own.iterdir()) == sorted([alive, elsewhere, *mine])  # runs at work are left alone
+    assert all((place / "cat.png").is_file() for place in mine)
 
 
 def test_the_limit_is_a_quarter_of_memory() -> None:

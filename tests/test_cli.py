@@ -477,7 +477,7 @@ def test_the_reader_of_a_pipe_may_leave(model: Path, digits: Path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
-@pytest.mark.parametrize(("columns", "expected"), [("60", "one"), ("20", "  second heading: 12,345")])
+@pytest.mark.parametrize(("columns", "expected"), [("60", "one"), ("30", "  second heading: 12,345")])
 def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
     columns: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

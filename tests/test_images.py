@@ -333,6 +333,22 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked() -> None:
         decode_bytes(bomb, GREY)
 
 
+def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "huge.png", "wb") as handle:
+        handle.truncate(10**12)  # it takes no room on disk
+    with pytest.raises(ImageError, match="has 1,000,000,000,000 bytes, more than the limit of 800,000,000"):
+        decode_file(tmp_path / "huge.png", GREY)
+
+
+def test_too_little_memory_is_not_called_a_broken_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", no_memory)
+    with pytest.raises(MemoryError):
+        decode_bytes(encoded(Image.new("RGB", (8, 8))), GREY)
+
+
 def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="is no file"):

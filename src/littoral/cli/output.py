@@ -37,10 +37,8 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 120  # a file or pipe has no width of its own
-    if (
-        console.is_terminal
-        and console.measure(table, options=console.options.update(width=1000)).maximum > console.width
-    ):
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    if console.is_terminal and needed > console.width:
         for row in rows:
             console.print(row[0], style="bold")
             for heading, value in zip(headings[1:], row[1:], strict=True):

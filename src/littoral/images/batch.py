@@ -78,9 +78,15 @@ def digest_batch(start: int, images: list[Encoded]) -> list[bytes]:
         try:
             content = image.tobytes() + str(image.shape).encode() if isinstance(image, np.ndarray) else _content(image)
         except ImageError as error:
-            content = f"unreadable: {error}".encode()
-        digests.append(hashlib.blake2b(content, digest_size=16).digest())
+            digests.append(digest_of_unreadable(str(error)))
+        else:
+            digests.append(hashlib.blake2b(content, digest_size=16).digest())
     return digests
+
+
+def digest_of_unreadable(reason: str) -> bytes:
+    """What stands in place of a digest for an image that cannot be read."""
+    return hashlib.blake2b(f"unreadable: {reason}".encode(), digest_size=16).digest()
 
 
 def _is_grey(pixels: NDArray[np.uint8]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from littoral.errors import InputError
 from littoral.images import cache
-from littoral.images.batch import Batch, Encoded, decode_batch, decode_batch_to_file, digest_batch, read_sizes
+from littoral.images.batch import (
+    Batch,
+    Encoded,
+    decode_batch,
+    decode_batch_to_file,
+    digest_batch,
+    digest_of_unreadable,
+    read_sizes,
+)
+from littoral.images.decode import UNREADABLE
 from littoral.images.parallel import in_parallel, shared_array
 from littoral.images.store import ImageStore, pixel_hashes
 from littoral.images.table import ImageTable
@@ -170,18 +180,27 @@ def _decode_to_file(
     form = (DECODER, spec, choose_channels, len(images))
     key = hashlib.blake2b(repr(form).encode() + b"".join(sorted(digests)), digest_size=16).hexdigest()
     entry = cache.find(key)
-    if entry is None:
+    mapped = None
+    if entry is not None:
+        with suppress(FileNotFoundError):  # another run has cleared the cache meanwhile
+            mapped = entry.open()
+    if entry is None or mapped is None:
         shape = (len(images), spec.height, spec.width, spec.channels)
         with cache.writing(int(np.prod(shape, dtype=np.int64)), source) as folder:
             target = np.memmap(folder / cache.IMAGES, np.uint8, "r+", shape=shape)
             file = str(folder / cache.IMAGES)
             decoded = _decode_into(target, file, [images[index] for index in order], spec, workers, on_progress)
             grey = choose_channels and decoded.grey
+            # a file that could be read a moment ago: such an error is no trait of the content, and must not be kept
+            for index, reason in decoded.errors.items():
+                if reason.startswith(UNREADABLE) and digests[order[index]] != digest_of_unreadable(reason):
+                    raise InputError(f"an image of {source} {reason}, which a moment ago was readable; run again")
             shape = (_first_channel(target) if grey else target).shape
             target.flush()
             notes = {"source": source, "errors": decoded.errors, "grey": decoded.grey} | _noted(decoded.own)
             del target, decoded
             entry = cache.keep(folder, key, shape, notes)
+            mapped = entry.open()
     places = np.empty(len(images), np.int64)
     places[order] = np.arange(len(images))
     errors = {int(order[int(place)]): reason for place, reason in entry.notes["errors"].items()}
@@ -189,7 +208,7 @@ def _decode_to_file(
     numbers = np.array(entry.notes["form"], np.int64)[places].tolist()
     sizes = np.array([forms[number][:2] for number in numbers], np.int32)
     own = OwnForms(sizes, tuple(forms[number][2] for number in numbers))
-    return _Decoded(ImageRows(entry.open(), places), errors, own, entry.notes["grey"])
+    return _Decoded(ImageRows(mapped, places), errors, own, entry.notes["grey"])
 
 
 def _noted(own: OwnForms) -> dict[str, Any]:

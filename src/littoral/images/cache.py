@@ -7,13 +7,16 @@ same one at once, the later takes the earlier's. This file knows no table and de
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
+import socket
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from littoral.errors import InputError
 
 IMAGES, ABOUT = "images.bin", "entry.json"
 UNFINISHED = ".tmp"
+SECONDS_OF_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,21 @@ def find(key: str) -> Entry | None:
     return entry if whole else None
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(size: int, source: str) -> Iterator[Path]:
     """A fresh folder with an `images.bin` of `size` bytes, all of them reserved on disk; gone when the block ends.
 
     Raises InputError where the disk has no room or the folder cannot be written: a mapped file on a full disk would
     kill the process instead.
     """
-    folder = cache_folder() / f"{secrets.token_hex(8)}.{os.getpid()}{UNFINISHED}"
+    folder = cache_folder() / f"{secrets.token_hex(8)}.{socket.gethostname()}.{os.getpid()}{UNFINISHED}"
     try:
         folder.mkdir(parents=True)
         with open(folder / IMAGES, "wb") as handle:
-            os.posix_fallocate(handle.fileno(), 0, size)
+            if sys.platform == "linux":
+                os.posix_fallocate(handle.fileno(), 0, size)
+            else:
+                handle.truncate(size)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(
@@ -108,7 +115,7 @@ def keep(folder: Path, key: str, shape: tuple[int, int, int, int], notes: dict[s
 
 def entries() -> list[Entry]:
     """All whole entries, the largest first."""
-    found = [find(place.name) for place in cache_folder().glob("*") if place.suffix != UNFINISHED]
+    found = [find(place.name) for place in cache_folder().glob("*") if place.suffix != UNFINISHED and _is_ours(place)]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.bytes)
 
 
@@ -119,17 +126,36 @@ def clear_entries() -> int:
     """
     freed = 0
     for place in cache_folder().glob("*"):
-        if place.suffix == UNFINISHED and _alive(place.stem.rpartition(".")[2]):
+        if not _is_ours(place) or _at_work(place):
             continue
-        freed += sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
-        shutil.rmtree(place, ignore_errors=True)
+        for file in (place / IMAGES, place / ABOUT):
+            with contextlib.suppress(OSError):  # another run may clear too
+                size = file.stat().st_size
+                file.unlink()
+                freed += size
+        with contextlib.suppress(OSError):
+            place.rmdir()
     return freed
 
 
-def _alive(pid: str) -> bool:
+def _is_ours(place: Path) -> bool:
+    """Whether a folder is one that this file makes: the cache may have been put where other things lie."""
+    named = re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{16}\..+\.\d+\.tmp", place.name)
+    if named is None or place.is_symlink() or not place.is_dir():
+        return False
+    return {file.name for file in place.iterdir()} <= {IMAGES, ABOUT}
+
+
+def _at_work(place: Path) -> bool:
+    """Whether a run may still be writing there: one of this machine that is alive, or one of another, for a day."""
+    if place.suffix != UNFINISHED:
+        return False
+    host, _, pid = place.stem.partition(".")[2].rpartition(".")
+    if host != socket.gethostname():
+        return time.time() - place.stat().st_mtime < SECONDS_OF_A_DAY
     try:
         os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
+    except ProcessLookupError:
         return False
     except PermissionError:
         return True

@@ -25,6 +25,12 @@ from littoral.specs import ImageSpec
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are unpacked: a small file can claim to hold gigabytes of pixels."""
 
+UNREADABLE = "cannot be read"
+"""How the reason begins where the system, and not the content, is why there is no image."""
+
+MAX_BYTES = 8 * MAX_PIXELS
+"""Larger files are refused before they are read."""
+
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture was turned."""
 
@@ -56,6 +62,8 @@ def read_bytes(path: Path | str) -> bytes:
             about = os.fstat(file)
             if not stat.S_ISREG(about.st_mode):
                 raise ImageError("is no file, but a folder, a pipe or a device")
+            if about.st_size > MAX_BYTES:
+                raise ImageError(f"has {about.st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
             content = os.read(file, about.st_size)
             while len(content) < about.st_size and (more := os.read(file, about.st_size - len(content))):
                 content += more
@@ -63,7 +71,7 @@ def read_bytes(path: Path | str) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
+        raise ImageError(f"{UNREADABLE}: {error.strerror}") from error
     except ImageError:
         raise
     except ValueError as error:  # a NUL in the name
@@ -92,7 +100,7 @@ def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
             return _to_mode(upright, "L" if channels == 1 else "RGB"), own
-    except ImageError:
+    except (ImageError, MemoryError):  # the latter says nothing of the image
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"has more pixels than the limit of {MAX_PIXELS:,}") from error
@@ -128,6 +136,8 @@ def size_of(content: bytes) -> tuple[int, int] | None:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return (image.width, image.height) if turned else (image.height, image.width)
+    except MemoryError:
+        raise
     except Exception:  # of many kinds, on bad bytes; decoding will name the reason
         return None
 

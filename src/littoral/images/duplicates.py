@@ -127,22 +127,26 @@ def _proposals(
     coarse = np.concatenate([signatures[:, :few], rest], axis=1)
     enough = ALIKE - 1e-4  # a little less: these are sums of float32
     found: list[NDArray[np.int64]] = []
-    count = 0
+    count, most = 0, PROPOSALS * max(len(order), ROWS)
     for start in range(0, len(order), ROWS):
         rows = slice(start, min(start + ROWS, len(order)))
         end = int(np.searchsorted(signatures[:, axis], signatures[rows.stop - 1, axis] + reach, side="right"))
         for other in range(start, end, 4 * ROWS):
             columns = slice(other, min(other + 4 * ROWS, end))
             likely = coarse[rows] @ coarse[columns].T >= enough
-            if likely.mean() > 0.02:  # of so many, one by one would take longer than all at once
+            many = likely.mean() > 0.02  # of so many, one by one would take longer than all at once, and much memory
+            if many:
                 likely = signatures[rows] @ signatures[columns].T >= enough
+                if count + (np.count_nonzero(likely) - ROWS) // 2 > most:  # each pair twice at most, and the diagonal
+                    return None
             pairs = np.add(np.argwhere(likely), (start, other))
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-            pairs = pairs[np.einsum("nd,nd->n", signatures[pairs[:, 0]], signatures[pairs[:, 1]]) >= enough]
+            if not many:
+                pairs = pairs[np.einsum("nd,nd->n", signatures[pairs[:, 0]], signatures[pairs[:, 1]]) >= enough]
             found.append(order[pairs])
             count += len(found[-1])
-        if count > PROPOSALS * max(len(order), ROWS):
-            return None
+            if count > most:
+                return None
         on_progress(len(order) + min(start + ROWS, len(order)), 2 * len(order))
     return chosen[np.concatenate(found)]
 

@@ -140,13 +140,20 @@ def _walk(folder: Path) -> tuple[list[Path], int]:
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
                             waiting.append(entry.path)
-                    elif not entry.name.startswith(".") and entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                    elif not entry.name.startswith(".") and entry.name.lower().endswith(SUFFIXES) and _is_file(entry):
                         files.append(entry.path)
                     else:
                         others += 1
         except OSError as error:
             raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
     return sorted(map(Path, files)), others
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads in a circle, or where one may not look
+        return False
 
 
 def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:

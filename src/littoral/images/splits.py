@@ -52,17 +52,24 @@ def straddling(store: ImageStore) -> tuple[int, int]:
     """In data that came split: test images of a group, and test images tied to an image, that training has too."""
     if store.split is None:
         return 0, 0
-    test = held_out(store)
-    train = store.subset(np.flatnonzero(store.split == "train"))
-    of_group = 0 if test.groups is None or train.groups is None else int(np.isin(test.groups, train.groups).sum())
-    tied = 0 if test.ties is None or train.ties is None else int(np.isin(test.ties, train.ties).sum())
-    return of_group, tied
+    train, test = store.split == "train", store.split == _test_part(store.split)
+    if not test.any():
+        raise InputError(f"{store.source} came split, but has no images to test on: add a test part")
+
+    def across(column: NDArray[np.int64] | None) -> int:
+        return 0 if column is None else int(np.isin(column[test], column[train]).sum())
+
+    return across(store.groups), across(store.ties)
+
+
+def _test_part(split: NDArray[np.str_]) -> str:
+    return "test" if "test" in split else "val"
 
 
 def held_out(store: ImageStore) -> ImageStore:
     """The test part of data that came split, or their validation part where they have no test part."""
     assert store.split is not None  # asked by the caller
-    found = store.subset(np.flatnonzero(store.split == ("test" if (store.split == "test").any() else "val")))
+    found = store.subset(np.flatnonzero(store.split == _test_part(store.split)))
     if not len(found):
         raise InputError(f"{store.source} came split, but has no images to test on: add a test part")
     return found
