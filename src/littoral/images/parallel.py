@@ -10,6 +10,7 @@ import mmap
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -57,7 +58,7 @@ def shared_array(shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.uint8], st
     for temporary files until then.
     """
     size = math.prod(shape)
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux":
         file = os.memfd_create("littoral")
         name = f"/proc/{os.getpid()}/fd/{file}"
     else:
