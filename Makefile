@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint setup clean bench-speed bench-labels bench-accuracy
 
 demo: setup
-	.venv/bin/littoral compare mnist --preset article --epochs 1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
+	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
 
 test: setup
 	.venv/bin/python -m pytest
@@ -24,6 +24,11 @@ setup: .venv/.done
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# What the README's tables are made of; each says at its top how long it takes, and needs ../shared (LITTORAL_SHARED).
+bench-speed bench-labels bench-accuracy: bench-%: setup
+	.venv/bin/python benchmarks/$*/run.py
+	.venv/bin/python benchmarks/$*/run.py page
 
 clean:
 	rm -rf .venv

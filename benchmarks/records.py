@@ -1,4 +1,9 @@
-"""What every benchmark shares: CSV rows keyed by a hash of code and preset, the machine's facts, the shared folder."""
+"""What every benchmark shares: CSV rows keyed by a hash of code and preset, the machine's facts, the shared folder.
+
+    python benchmarks/records.py PRESET…   # 40 steps of each arm: does this code train as that of the rows did?
+
+Rows count when they were made by this code, or by code whose weights in `weights.csv` are equal to the bit.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,20 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import littoral
+from littoral.training.loop import Silent
 from littoral.training.presets import get_preset
+from littoral.training.run import choose_device, fit_arm
 
+WEIGHTS = Path(__file__).with_name("weights.csv")
 SOURCE = Path(littoral.__file__).parent
 TRAINS = ("nn", "training")
 """What decides the weights of a run, given its images. `presets.py` is left out: the preset itself is hashed."""
@@ -32,6 +43,37 @@ def code_hash(preset: str) -> str:
     arms = {name: asdict(config) for name, config in chosen.arms((1, 28, 28), 10).items()}
     digest.update(repr((chosen.recipe, arms)).encode())
     return digest.hexdigest()[:12]
+
+
+def record_weights(preset: str) -> None:
+    """Add this code's row to `weights.csv`: the SHA-256 of the weights of three arms after 40 steps on 3,000 images."""
+    facts = machine() | {"preset": preset, "code": code_hash(preset)}
+    if any(_same_place(row, facts) and row["code"] == facts["code"] for row in read_rows(WEIGHTS)):
+        return
+    digest = hashlib.sha256()
+    images = littoral.load_mnist().subset(np.arange(3000))
+    chosen = get_preset(preset)
+    for arm in ("fused", "shallow", "deep"):
+        trained = fit_arm(chosen, arm, chosen.recipe.lasting(steps=40), images, 3, choose_device("cpu"), Silent())
+        for value in trained.model.state_dict().values():
+            digest.update(value.numpy().tobytes())
+    append_row(WEIGHTS, {"date": date.today().isoformat(), "weights_sha256": digest.hexdigest()} | facts)
+
+
+def current_rows(path: Path, preset: str) -> list[dict[str, str]]:
+    """The rows that this code, or code that trains this preset alike, has made on this kind of machine."""
+    facts = machine() | {"preset": preset}
+    code = code_hash(preset)
+    here = [row for row in read_rows(WEIGHTS) if _same_place(row, facts)]
+    own = {row["weights_sha256"] for row in here if row["code"] == code}
+    alike = {code} | {row["code"] for row in here if row["weights_sha256"] in own}
+    return [row for row in read_rows(path) if _same_place(row, facts) and row["code"] in alike]
+
+
+def _same_place(row: dict[str, str], facts: dict[str, str]) -> bool:
+    """Whether a row is of the same preset (where it names one), processor, cores and threads."""
+    names = ("preset", "processor", "cores", "threads")
+    return all(row.get(name, facts[name]) == facts[name] for name in names)
 
 
 def shared_folder() -> Path:
@@ -66,6 +108,31 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+def write_page(
+    folder: Path,
+    values: dict[str, str],
+    rows: list[dict[str, str]],
+    front: str | None = None,
+    block: Sequence[str] = (),
+) -> None:
+    """README.md of a benchmark: its page.md with {name} replaced by values, and by {machine} of the rows.
+
+    `front`: the name of the part of the project's README that `block` replaces.
+    """
+    facts = machine()
+    frameworks = " and ".join(sorted({row["framework"] for row in rows}))
+    values |= {"machine": f"{facts['processor']}, {facts['cores']} cores, {rows[0]['threads']} threads, {frameworks}"}
+    text = (folder / "page.md").read_text()
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    (folder / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
+    if front is not None:
+        start, end = f"<!-- {front}: written by benchmarks/{front}/run.py page -->", "<!-- end -->"
+        readme = SOURCE.parents[1] / "README.md"
+        before, rest = readme.read_text().split(start)
+        readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
+
+
 def append_row(path: Path, row: dict[str, str]) -> None:
     """Add one row; the first one brings the heading."""
     fresh = not path.exists()
@@ -88,3 +155,8 @@ def _without_docstrings(file: Path) -> str:
         ):
             node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
     return ast.dump(tree)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        record_weights(name)

@@ -23,6 +23,8 @@ from littoral.training.presets import get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 labels_of_any_balance = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
 

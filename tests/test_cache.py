@@ -22,6 +22,8 @@ from littoral.images.splits import train_test
 from littoral.model_file import load_model
 from littoral.rows import ImageRows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IN_FILE = Reading(memory=0)
 
 

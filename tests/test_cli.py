@@ -22,7 +22,6 @@ import torch
 from PIL import Image
 
 from littoral.cli.main import run
-from littoral.cli.options import DEFAULT_PRESET
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
 from littoral.training import presets
@@ -30,6 +29,8 @@ from littoral.training import presets
 LITTORAL = [sys.executable, "-m", "littoral"]
 ON_PART = [sys.executable, str(Path(__file__).with_name("littoral_on_part_of_mnist.py"))]
 QUICK = ["--labels-per-class", "20", "--quiet"]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,9 @@ def model(tmp_path_factory: pytest.TempPathFactory, part_of_mnist: ImageStore) -
     path = tmp_path_factory.mktemp("model") / "digits.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("littoral.images.builtin.load_mnist", lambda: part_of_mnist)
-        assert run(["fit", "mnist", "--epochs", "5", "--quiet", "--out", str(path)]) == 0
+        threads = torch.get_num_threads()
+        assert run(["fit", "mnist", "--steps", "100", "--threads", "1", "--quiet", "--out", str(path)]) == 0
+        torch.set_num_threads(threads)
     return path
 
 
@@ -98,10 +101,6 @@ def test_version_and_no_arguments(call: Callable) -> None:
     assert "--debug" in out
 
 
-def test_the_default_preset_is_the_same_for_shell_and_python() -> None:
-    assert presets.DEFAULT == DEFAULT_PRESET
-
-
 def test_freed_memory_is_kept_where_the_system_can() -> None:
     code = "from littoral.cli.memory import keep_freed_memory; print(keep_freed_memory())"
     kept = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
@@ -112,7 +111,9 @@ def test_freed_memory_is_kept_where_the_system_can() -> None:
 
 
 def test_fit_prints_one_json_document_and_writes_a_model(call: Callable) -> None:
-    code, out, err = call("fit", "mnist", "--steps", "5", *QUICK, "--json", "--out", "m.safetensors", "--seed", "3")
+    code, out, err = call(
+        "fit", "mnist", "--preset", "article", "--steps", "5", *QUICK, "--json", "--out", "m.safetensors", "--seed", "3"
+    )
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["preset"] == "article"
@@ -131,11 +132,49 @@ def test_fit_prints_one_json_document_and_writes_a_model(call: Callable) -> None
 
 
 def test_fit_without_a_name_says_where_the_model_is(call: Callable) -> None:
-    code, out, err = call("fit", "mnist", "--arm", "shallow", "--steps", "2", "--labels-per-class", "20")
+    arguments = ("fit", "mnist", "--arm", "shallow", "--steps", "2", "--labels-per-class", "20")
+    code, out, err = call(*arguments, "--preset", "article")
     assert code == 0
     assert "model file: mnist-article-shallow-seed0.safetensors" in out
     assert Path("mnist-article-shallow-seed0.safetensors").exists()
     assert re.search(r"epoch 1/1 .*loss \d.*acc \d.*test \d", err)
+    code, out, err = call(*arguments)
+    assert code == 0
+    assert "(2 steps), preset few, seed 0\nmodel file: mnist-shallow-seed0.safetensors" in out
+    assert re.search(r"epoch 1/1 .*loss \d.*acc \d", err)
+    assert "test" not in err  # only article shows test accuracy before the end
+
+
+@pytest.fixture
+def eleven_hundred() -> str:
+    """Of each of two classes 550 images for training and 25 for testing, of 8 × 8 pixels."""
+    parts = np.repeat(["train", "test"], [1100, 50])
+    images = np.random.default_rng(0).integers(0, 256, (1150, 8, 8), np.uint8)
+    np.savez("noise.npz", images=images, labels=np.arange(1150) % 2, split=parts)
+    return "noise.npz"
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [((), "swift"), (("--labels-per-class", "501"), "swift"), (("--labels-per-class", "500"), "few")],
+)
+def test_the_preset_that_is_not_named_goes_by_the_number_of_labels(
+    call: Callable, eleven_hundred: str, options: tuple[str, ...], preset: str
+) -> None:
+    code, out, err = call("fit", eleven_hundred, "--steps", "1", *options, "--quiet", "--json", "--out", "m")
+    assert code == 0, err
+    assert json.loads(out)["preset"] == preset
+    assert load_model(Path("m")).record["preset"] == preset
+    code, out, err = call(
+        "compare", eleven_hundred, "--steps", "1", "--seeds", "1", "--arms", "deep", *options, "--quiet"
+    )
+    assert code == 0, err
+    assert f"50 test images of noise.npz, preset {preset}; intervals" in out
+
+
+def test_progress_names_the_preset_that_was_chosen(call: Callable, eleven_hundred: str) -> None:
+    _, _, err = call("fit", eleven_hundred, "--steps", "1", "--out", "m")
+    assert "swift fused" in err
 
 
 def weights(path: str) -> dict[str, torch.Tensor]:
@@ -147,7 +186,7 @@ def assert_same(one: str, other: str) -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-LONG = ["fit", "mnist", "--epochs", "6", "--threads", "1"]
+LONG = ["fit", "mnist", "--steps", "200", "--threads", "1"]  # four epochs
 
 
 def start_and_stop_in_epoch(epoch: int, number: int, out: str) -> subprocess.CompletedProcess[str]:
@@ -170,7 +209,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("epoch", [2, 4])
+@pytest.mark.parametrize("epoch", [2, 3])
 def test_a_killed_run_goes_on_to_the_same_weights(whole: Path, epoch: int) -> None:
     assert start_and_stop_in_epoch(epoch, signal.SIGKILL, "killed").returncode == -signal.SIGKILL
     assert not Path("killed").exists()
@@ -213,8 +252,8 @@ def test_a_checkpoint_is_not_overwritten_by_forgetting_resume(call: Callable) ->
 
 
 def test_threads(call: Callable) -> None:
-    assert call("fit", "mnist", "--steps", "1", *QUICK, "--threads", "1", "--out", "m")[0] == 0
-    assert load_model(Path("m")).record["threads"] == 1
+    assert call("fit", "mnist", "--steps", "1", *QUICK, "--threads", "2", "--out", "m")[0] == 0
+    assert load_model(Path("m")).record["threads"] == 2
 
 
 # --- evaluate ---
@@ -309,7 +348,7 @@ def test_predictions_of_a_colour_photograph_of_another_size(call: Callable, mode
 def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     code, out, err = call("compare", "mnist", "--steps", "2", "--seeds", "2", *QUICK, "--out", "results")
     assert (code, err) == (0, "")
-    for arm in ("fused", "shallow", "deep"):
+    for arm in ("fused", "shallow", "deep", "matched"):
         assert re.search(rf"^{arm} +\d+\.\d\d +\d+\.\d\d to \d+\.\d\d", out, re.MULTILINE)
     document = json.loads(Path("results/results.json").read_text())
     assert document["schema"] == 1
@@ -320,6 +359,20 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
         assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
         assert [run["seed"] for run in arm["runs"]] == [0, 1]
     assert os.listdir("results") == ["results.json"]
+
+
+def test_compare_with_arms_of_other_presets_beside(call: Callable) -> None:
+    arguments = ("--arms", "fused", "--steps", "2", "--seeds", "1", "--beside", "article:fused@1, tiny:deep@2")
+    code, out, err = call("compare", "mnist", *arguments, *QUICK, "--out", "results")
+    assert (code, err) == (0, "")
+    assert re.search(r"^article:fused@1 +\d+\.\d\d .* 812,042 +11,989,760 ", out, re.MULTILINE)
+    document = json.loads(Path("results/results.json").read_text())
+    assert [arm["name"] for arm in document["arms"]] == ["fused", "article:fused@1", "tiny:deep@2"]
+    assert document["preset"] == "few"
+    assert document["recipe"]["steps"] == 2
+    article, tiny = document["beside"].values()
+    assert (article["epochs"], article["steps"], article["optimiser"], article["batch_size"]) == (1, None, "adam", 128)
+    assert (tiny["epochs"], tiny["batch_size"]) == (2, 64)
 
 
 def test_compare_overwrites_no_results(call: Callable) -> None:
@@ -363,7 +416,7 @@ def test_compare_some_arms_as_json(call: Callable) -> None:
 
 def test_presets(call: Callable) -> None:
     listed = {preset["name"]: preset for preset in json.loads(call("presets", "--json")[1])["presets"]}
-    assert list(listed) == ["article", "article-prose", "tiny"]
+    assert list(listed) == ["swift", "few", "article", "article-prose", "tiny"]
     assert listed["article"]["arms"][0] == {"name": "fused", "params": 812_042, "macs": 11_989_760}
     assert all(preset["expected"][0] != "@" and preset["cost"][0] != "@" for preset in listed.values())
     out = call("presets")[1]
@@ -374,9 +427,22 @@ def test_presets(call: Callable) -> None:
 # --- bad input: exit 2 and one line that says what to do ---
 
 BAD = {
-    "unknown preset": (["fit", "mnist", "--preset", "artcle"], "expected one of article, article-prose"),
-    "unknown arm": (["fit", "mnist", "--arm", "wide"], "expected one of fused, shallow, deep"),
+    "unknown preset": (
+        ["fit", "mnist", "--preset", "artcle"],
+        "expected one of swift, few, article, article-prose, tiny",
+    ),
+    "unknown arm": (["fit", "mnist", "--arm", "wide"], "expected one of fused, shallow, deep, matched"),
     "unknown arm in a list": (["compare", "mnist", "--arms", "deep,wide"], "unknown arm 'wide'"),
+    "an arm beside of no preset": (
+        ["compare", "mnist", "--beside", "article"],
+        "such as article:fused@1, got 'article'",
+    ),
+    "an arm beside of half an epoch": (["compare", "mnist", "--beside", "tiny:deep@0.5"], "got 'tiny:deep@0.5'"),
+    "an arm beside of no epoch": (["compare", "mnist", "--beside", "tiny:deep@0"], "epochs must be at least 1, got 0"),
+    "an unknown preset beside": (["compare", "mnist", "--beside", "artcle:deep"], "unknown preset 'artcle'"),
+    "an unknown arm beside": (["compare", "mnist", "--beside", "tiny:wide"], "unknown arm 'wide' of preset tiny"),
+    "an arm beside twice": (["compare", "mnist", "--beside", "tiny:deep,tiny:deep"], "different names"),
+    "nothing beside": (["compare", "mnist", "--beside", ""], "expected PRESET:ARM or PRESET:ARM@EPOCHS"),
     "unknown data": (["fit", "mnits"], "unknown data 'mnits'"),
     "no data": (["fit"], "Missing argument"),
     "unknown option": (["fit", "mnist", "--epoch", "3"], "No such option: --epoch"),
@@ -464,7 +530,7 @@ def test_a_diverging_run_ends_with_1(call: Callable, monkeypatch: pytest.MonkeyP
     article = presets.get_preset("article")
     wild = replace(article, recipe=replace(article.recipe, learning_rate=1e18))
     monkeypatch.setattr(presets, "PRESETS", {"article": wild})
-    code, _, err = call("fit", "mnist", "--epochs", "1", *QUICK)
+    code, _, err = call("fit", "mnist", "--preset", "article", "--epochs", "1", *QUICK)
     assert code == 1
     assert "the loss is no longer finite at step" in err
 

@@ -21,6 +21,7 @@ from sklearn.exceptions import NotFittedError
 import littoral as lt
 from littoral.images.store import ImageStore
 from littoral.model_file import save_model
+from littoral.training import presets
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -33,7 +34,7 @@ def arrays(small: ImageStore) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def fitted(arrays: tuple[np.ndarray, np.ndarray]) -> lt.FusionClassifier:
     names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
-    return lt.FusionClassifier(epochs=5, random_state=0).fit(arrays[0], names[arrays[1]])
+    return lt.FusionClassifier(epochs=2, random_state=0).fit(arrays[0], names[arrays[1]])
 
 
 def test_it_learns_and_answers_in_the_labels_it_was_given(
@@ -87,7 +88,7 @@ def test_save_and_load(fitted: lt.FusionClassifier, small: ImageStore, tmp_path:
     images = small.images[640:]
     assert np.array_equal(loaded.predict(images), fitted.predict(images))
     np.testing.assert_allclose(loaded.predict_proba(images), fitted.predict_proba(images), atol=1e-6)
-    assert loaded.get_params()["epochs"] == 5
+    assert loaded.get_params()["epochs"] == 2
     assert loaded.get_params()["random_state"] == 0
 
 
@@ -103,6 +104,47 @@ def test_labels_come_back_from_a_file_as_they_went(
     assert loaded.classes_.dtype.kind == fitted.classes_.dtype.kind
     assert loaded.classes_.tolist() == fitted.classes_.tolist()
     assert loaded.score(images, given) == fitted.score(images, given)
+
+
+@pytest.mark.parametrize(("images", "preset"), [(1000, "few"), (1002, "swift")])
+def test_the_preset_that_is_not_named_goes_by_the_number_of_labels(
+    images: int, preset: str, arrays: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X = np.concatenate([arrays[0][:, ::2, ::2]] * 2)[:1002]
+    y = np.where(np.arange(1002) < images, np.arange(1002) % 2, -1)  # those without a label count for nothing
+    classifier = lt.FusionClassifier(steps=1, random_state=0, unlabelled=-1).fit(X, y)
+    assert classifier.preset is None
+    assert classifier.model_.record["preset"] == preset
+    named = lt.FusionClassifier(preset, steps=1, random_state=0, unlabelled=-1).fit(X, y)
+    assert weights_of(named) == weights_of(classifier)
+
+
+@pytest.mark.parametrize("preset", ["swift", "few", "tiny"])
+def test_a_loaded_classifier_is_fitted_anew_as_the_saved_one_was(
+    preset: str, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = presets.get_preset(preset)
+    length = {"min_steps": 4} if known.recipe.min_steps else {"steps": 4}
+    short = replace(known, recipe=replace(known.recipe, batch_size=16, **length))
+    monkeypatch.setattr(presets, "PRESETS", {preset: short})
+    monkeypatch.setattr("littoral.training.recipe.SHORTEST_EPOCH", 1)
+    X, y = arrays[0][:40, ::2, ::2], arrays[1][:40] % 2
+    fitted = lt.FusionClassifier(preset, random_state=0).fit(X, y)
+    assert fitted.model_.record["steps"] == 4
+    fitted.save(tmp_path / "m")
+    assert weights_of(clone(lt.load(tmp_path / "m")).fit(X, y)) == weights_of(fitted)
+
+
+@pytest.mark.parametrize("preset", ["swift", "few"])
+def test_class_weights_count_in_every_preset(preset: str, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = arrays[0][:60, ::2, ::2], np.where(np.arange(60) < 40, "many", "few")
+
+    def weights(**parameters: object) -> dict[str, list[float]]:
+        return weights_of(lt.FusionClassifier(preset, steps=2, random_state=0, **parameters).fit(X, y))
+
+    balanced = weights(class_weight="balanced")
+    assert balanced != weights()
+    assert balanced == weights(class_weight={"few": 1.5, "many": 0.75})
 
 
 def test_parameters_are_stored_as_given_and_cloned() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,21 @@ from safetensors.torch import save_file
 
 from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable
+from littoral.images.store import ImageStore
 from littoral.model_file import _digest, load_model, save_model
 from littoral.nn.conv import ConvConfig
+from littoral.nn.fixed import HogConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageSpec
+from littoral.training.augment import Augment
+from littoral.training.loop import Silent
+from littoral.training.presets import get_preset
 from littoral.training.recipe import Recipe
-from littoral.training.run import TrainedModel
+from littoral.training.run import TrainedModel, fit_arm
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trained(names: tuple[str, ...] = ("a", "b", "c")) -> TrainedModel:
@@ -116,7 +125,10 @@ FORGERIES: dict[str, tuple[Callable[[Any, Any, Any], object], str]] = {
         lambda c, t, m: t.update({"head.layers.1.bias": torch.zeros(3, dtype=torch.int64)}),
         "head.layers.1.bias is int64 (3,), expected float32 (3,)",
     ),
-    "unknown branch": (lambda c, t, m: c["architecture"]["branches"]["deep"].update(type="os.system"), "deep.type"),
+    "unknown branch": (
+        lambda c, t, m: c["architecture"]["branches"]["deep"].update(type="os.system"),
+        "'conv', 'tower', 'hog'",
+    ),
     "unknown field": (lambda c, t, m: c["architecture"].update(run="rm"), "architecture.run"),
     "field of another type": (lambda c, t, m: c["architecture"].update(classes="3"), "architecture.classes"),
     "huge network": (lambda c, t, m: c["architecture"].update(hidden=[10**12]), "do not fit"),
@@ -144,6 +156,91 @@ def test_forgeries_are_refused_for_what_they_are(file: Path, name: str) -> None:
     change, words = FORGERIES[name]
     forge(file, change)
     assert words in refused(file)
+
+
+def cascade() -> TrainedModel:
+    branches = {"gradients": HogConfig(), "shallow": TowerConfig((4,), (1,)), "deep": TowerConfig((5, 6))}
+    config = FusionNetConfig(
+        (1, 8, 9), 3, branches, topology="cascade", unfused=("gradients",), batch_norm=True, branch_heads=True
+    )
+    model = seeded_model(config, 0).eval()
+    return TrainedModel(model, ImageSpec.unit(8, 9, 1), ("a", "b", "c"), Recipe(steps=3, augment=Augment(5.0)), {})
+
+
+def test_the_round_trip_of_a_cascade(tmp_path: Path) -> None:
+    before = cascade()
+    save_model(before, tmp_path / "m")
+    after = load_model(tmp_path / "m")
+    assert (after.model.config, after.recipe, after.image) == (before.model.config, before.recipe, before.image)
+    state = after.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in before.model.state_dict().items())
+
+
+CASCADES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
+    "topology": (lambda a, b: a.update(topology="ring"), "architecture.topology"),
+    "the last branch unfused": (lambda a, b: a.update(unfused=["gradients", "deep"]), "can be unfused"),
+    "unfused and no cascade": (lambda a, b: a.update(topology="parallel"), "can be unfused"),
+    "no cascade": (lambda a, b: a.update(topology="parallel", unfused=[]), "do not fit its architecture"),
+    "another order": (lambda a, b: a.update(branches=dict(reversed(b.items())), unfused=[]), "do not fit"),
+    "a branch called fused": (lambda a, b: b.update(fused=b.pop("deep")), "cannot be called 'fused'"),
+    "no branch heads": (lambda a, b: a.update(branch_heads=False), "expected none"),
+    "no normalisation": (lambda a, b: a.update(batch_norm=False), "expected none"),
+    "even kernel": (lambda a, b: b["deep"].update(kernel=2), "a tower needs"),
+    "negative kernel": (lambda a, b: b["deep"].update(kernel=-1), "a tower needs"),
+    "absurd kernel": (lambda a, b: b["deep"].update(kernel=10**30 + 1), "out of range"),
+    "no stride": (lambda a, b: b["deep"].update(stride=0), "a tower needs"),
+    "absurd stride": (lambda a, b: b["deep"].update(stride=10**30), "do not fit its architecture"),
+    "no grid": (lambda a, b: b["deep"].update(grid=0), "a tower needs"),
+    "absurd widths": (lambda a, b: b["deep"].update(widths=[10**30]), "out of range"),
+    "very many widths": (lambda a, b: b["deep"].update(widths=[1] * 10**5), "layers or more"),
+    "pool of no convolution": (lambda a, b: b["deep"].update(pool_after=[3]), "pool_after must be"),
+    "unknown field of a tower": (lambda a, b: b["deep"].update(evil=1), "evil"),
+    "one bin": (lambda a, b: b["gradients"].update(bins=1), "a hog branch needs"),
+    "absurd bins": (lambda a, b: b["gradients"].update(bins=10**30), "out of range"),
+    "no fine cell": (lambda a, b: b["gradients"].update(fine=0), "a hog branch needs"),
+    "no coarse cell": (lambda a, b: b["gradients"].update(coarse=0), "a hog branch needs"),
+    "a dense layer as a map": (
+        lambda a, b: b.update(gradients={"type": "conv", "widths": [4], "pool_after": [], "dense": 3}),
+        "do not fit its architecture",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CASCADES))
+def test_a_cascade_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
+    change, words = CASCADES[name]
+    save_model(cascade(), tmp_path / "m")
+    forge(tmp_path / "m", lambda c, t, m: change(c["architecture"], c["architecture"]["branches"]))
+    assert words in refused(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"augment": {"rotate": -1.0}}, "0 or more"),
+        ({"augment": {"spin": 1.0}}, "recipe.augment.spin"),
+        ({"optimiser": "sgd"}, "recipe.optimiser"),
+        ({"average": 1.0}, "average in"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    save_model(cascade(), tmp_path / "m")
+    forge(tmp_path / "m", lambda c, t, m: c["recipe"].update(change))
+    assert words in refused(tmp_path / "m")
+
+
+@pytest.mark.parametrize("preset", ["swift", "few", "article"])
+@pytest.mark.parametrize("arm", ["fused", "matched"])
+def test_a_trained_preset_answers_bit_for_bit_the_same_from_its_file(
+    small: ImageStore, tmp_path: Path, preset: str, arm: str
+) -> None:
+    store = small.subset(np.arange(60))
+    recipe = replace(get_preset(preset).recipe.lasting(steps=2), batch_size=16)
+    before = fit_arm(get_preset(preset), arm, recipe, store, 0, torch.device("cpu"), Silent())
+    save_model(before, tmp_path / "m")
+    after = load_model(tmp_path / "m")
+    one, other = (predict_probabilities(t.model, small.images, t.image) for t in (before, after))
+    assert np.array_equal(one, other)
 
 
 def test_what_becomes_of_the_file_does_not_touch_a_loaded_model(file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +15,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from littoral.errors import InputError, ShapeError
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost, model_cost
+from littoral.nn.fixed import HogConfig
 from littoral.nn.fusion import Concat, ConcatConfig
 from littoral.nn.inference import BATCH_SIZE, predict_probabilities
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
-from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model, weightless_model
+from littoral.nn.matched import matched
+from littoral.nn.model import BranchConfig, FusionNet, FusionNetConfig, seeded_model, weightless_model
+from littoral.nn.tower import TowerConfig
 from littoral.specs import FeatureSpec, ImageSpec
 from littoral.training.presets import PRESETS
 
-# beartype, which checks the types here, draws at random which items it looks at
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+pytestmark = [
+    # beartype, which checks the types here, draws at random which items it looks at
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
+    pytest.mark.usefixtures("one_thread"),
+]
+
+SHAPES = [(1, 28, 28), (3, 33, 20), (1, 8, 8), (3, 1, 9)]
+"""Images of several forms; the last are rows of features."""
 
 
 @st.composite
@@ -34,17 +44,47 @@ def conv_configs(draw: st.DrawFn) -> ConvConfig:
 
 
 @st.composite
+def tower_configs(draw: st.DrawFn) -> TowerConfig:
+    widths = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
+    pools = tuple(number for number in range(1, len(widths) + 1) if draw(st.booleans()))
+    kernel, stride, grid = draw(st.sampled_from([1, 3, 5])), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    return TowerConfig(widths, pools, kernel, stride, grid)
+
+
+def branch_configs() -> st.SearchStrategy[BranchConfig]:
+    bins, cells = st.sampled_from([6, 8, 12]), st.integers(1, 4)
+    hogs = st.builds(HogConfig, bins=bins, fine=cells, coarse=st.none() | cells)
+    return st.one_of(conv_configs(), tower_configs(), hogs)
+
+
+@st.composite
 def net_configs(draw: st.DrawFn) -> FusionNetConfig:
     shape = (draw(st.sampled_from([1, 3])), draw(st.integers(16, 40)), draw(st.integers(16, 40)))
     names = draw(st.lists(st.sampled_from(["shallow", "deep", "third"]), min_size=1, max_size=3, unique=True))
     hidden = tuple(draw(st.lists(st.integers(1, 8), max_size=2)))
-    branches = {name: draw(conv_configs()) for name in names}
-    return FusionNetConfig(shape, draw(st.integers(2, 11)), branches, ConcatConfig(), hidden)
+    topology = draw(st.sampled_from(["parallel", "cascade"]))
+    # what lies before fixed features learns nothing by them
+    onward = branch_configs() if topology == "parallel" else st.one_of(conv_configs(), tower_configs())
+    branches = {name: draw(onward if number else branch_configs()) for number, name in enumerate(names)}
+    # of a branch that only serves those after it a dense layer would be of no use
+    serving = [name for name in names[:-1] if getattr(branches[name], "dense", None) is None]
+    unfused = tuple(name for name in serving if topology == "cascade" and draw(st.booleans()))
+    return FusionNetConfig(
+        shape,
+        draw(st.integers(2, 11)),
+        branches,
+        ConcatConfig(),
+        hidden,
+        topology=topology,
+        unfused=unfused,
+        batch_norm=draw(st.booleans()),
+        branch_heads=draw(st.booleans()),
+    )
 
 
-@given(conv_configs(), st.sampled_from([1, 3]), st.integers(16, 33), st.integers(16, 33))
-@settings(deadline=None, max_examples=40)
-def test_a_branch_gives_the_taps_that_it_declares(config: ConvConfig, channels: int, height: int, width: int) -> None:
+@given(branch_configs(), st.sampled_from([1, 3]), st.integers(1, 33), st.integers(1, 33))
+@settings(deadline=None, max_examples=80)
+def test_a_branch_gives_the_taps_that_it_declares(config: BranchConfig, channels: int, height: int, width: int) -> None:
     shape = (channels, height, width)
     branch = config.build(shape)
     declared = branch.features(shape)
@@ -52,10 +92,12 @@ def test_a_branch_gives_the_taps_that_it_declares(config: ConvConfig, channels: 
     assert [spec.name for spec in declared] == list(given)
     assert [spec.shape for spec in declared] == [tuple(tap.shape[1:]) for tap in given.values()]
     assert [spec.macs for spec in declared] == sorted(spec.macs for spec in declared)
+    onward = next(spec for spec in declared if spec.name == branch.onward)
+    assert onward.map_shape == given[branch.onward].shape[1:]
 
 
 @given(net_configs())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=80)
 def test_any_model_counts_its_cost_right_and_trains_every_parameter(config: FusionNetConfig) -> None:
     model = seeded_model(config, 0)
     x = torch.rand(2, *config.image_shape)
@@ -69,17 +111,110 @@ def test_any_model_counts_its_cost_right_and_trains_every_parameter(config: Fusi
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+@given(net_configs(), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_the_heads_of_a_model_are_those_of_its_fused_branches(config: FusionNetConfig, training: bool) -> None:
+    model = seeded_model(config, 0).train(training)
+    x = torch.rand(2, *config.image_shape)
+    opinions = model.opinions(x)
+    fused = [name for name in config.branches if name not in config.unfused]
+    assert list(opinions) == ["fused", *(fused if config.branch_heads else [])]
+    assert all(logits.shape == (2, config.classes) for logits in opinions.values())
+    assert torch.equal(model.combined(opinions), model(x))
+    assert list(model.branch_features(x)) == fused
+
+
+def test_half_the_vote_is_the_fused_heads_and_the_branches_share_the_other_half() -> None:
+    branches = {"a": HogConfig(), "b": TowerConfig((3,)), "c": ConvConfig((2,), ())}
+    config = FusionNetConfig((1, 12, 12), 4, branches, branch_heads=True)
+    rng = np.random.default_rng(0)
+    opinions = {name: rng.normal(0, 3, (5, 4)).astype(np.float32) for name in ("fused", "a", "b", "c")}
+    by_hand = 0
+    for logits, vote in zip(opinions.values(), (1 / 2, 1 / 6, 1 / 6, 1 / 6), strict=True):
+        exponents = np.exp(logits.astype(float))
+        by_hand += vote * np.log(exponents / exponents.sum(1, keepdims=True))
+    combined = FusionNet(config).combined({name: torch.tensor(logits) for name, logits in opinions.items()})
+    np.testing.assert_allclose(combined, by_hand, atol=1e-5)
+    one_head = FusionNet(replace(config, branch_heads=False))
+    assert torch.equal(one_head.combined({"fused": combined}), combined)
+
+
+def test_in_a_cascade_a_branch_goes_on_from_the_maps_of_the_one_before() -> None:
+    first, second = ConvConfig((5,), (1,), dense=4), TowerConfig((6, 7))
+    config = FusionNetConfig((1, 12, 12), 3, {"first": first, "second": second}, topology="cascade", unfused=())
+    model = seeded_model(config, 0)
+    x = torch.rand(2, 1, 12, 12)
+    before = model.branches["first"](x)
+    assert model.branches["second"].image_shape == before["conv1"].shape[1:] == (5, 6, 6)
+    features = model.branch_features(x)
+    assert torch.equal(features["first"], before["dense"])
+    assert torch.equal(features["second"], model.branches["second"](before["conv1"])["grid"])
+
+
+def test_oriented_gradients_have_nothing_to_learn_and_no_convolutions() -> None:
+    branch = HogConfig().build((1, 28, 28))
+    with FlopCounterMode(display=False) as counter:
+        branch(torch.rand(2, 1, 28, 28))
+    assert counter.get_total_flops() == 0
+    assert not branch.state_dict()
+    assert all(spec.macs == 0 for spec in branch.features((1, 28, 28)))
+
+
+def test_a_model_that_normalises_answers_for_each_image_by_itself_once_trained() -> None:
+    model = seeded_model(PRESETS["few"].arms((1, 12, 12), 4)["fused"], 0)
+    x = torch.rand(6, 1, 12, 12)
+    for _ in range(3):
+        model.train()(x)
+    model.eval()
+    torch.testing.assert_close(model(x)[:1], model(x[:1]))
+
+
 @pytest.mark.parametrize("preset", list(PRESETS))
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 33, 20), (1, 8, 8)])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_arm_of_every_preset(preset: str, shape: tuple[int, int, int]) -> None:
     arms = PRESETS[preset].arms(shape, 7)
-    assert {"fused", "shallow", "deep"} <= arms.keys()
+    assert list(arms) == ["fused", "shallow", "deep", "matched"]
     for config in arms.values():
         model = seeded_model(config, 1)
         logits = model(torch.rand(4, *shape))
         assert logits.shape == (4, 7)
         logits.logsumexp(1).sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 64, 64), (1, 2, 2), (1, 1, 1)])
+def test_the_matched_network_is_one_learned_branch_at_the_price_of_the_fused(
+    preset: str, shape: tuple[int, int, int]
+) -> None:
+    for classes in (2, 100):
+        arms = PRESETS[preset].arms(shape, classes)
+        assert config_cost(arms["matched"]).macs == pytest.approx(config_cost(arms["fused"]).macs, rel=0.03)
+        (branch,) = arms["matched"].branches.values()
+        assert isinstance(branch, ConvConfig | TowerConfig)
+        assert not arms["matched"].branch_heads
+        assert (arms["matched"].image_shape, arms["matched"].classes) == (shape, classes)
+
+
+def test_matching_keeps_all_but_the_widths() -> None:
+    tower = TowerConfig((16, 32), pool_after=(2,), kernel=5, stride=2)
+    config = FusionNetConfig((1, 28, 28), 10, {"deep": tower}, hidden=(20,), batch_norm=True)
+    assert matched(config, config_cost(config).macs) == config
+    for factor in (0.3, 4, 50):
+        found = matched(config, int(factor * config_cost(config).macs))
+        (wide,) = found.branches.values()
+        assert found == replace(config, branches={"deep": replace(tower, widths=wide.widths)})
+        assert wide.widths[1] / wide.widths[0] == pytest.approx(2, rel=0.3)
+
+
+def test_what_cannot_be_matched_is_refused() -> None:
+    conv, image = ConvConfig((4,), ()), (1, 28, 28)
+    with pytest.raises(InputError, match=re.escape("one branch can be matched, got ['a', 'b']")):
+        matched(FusionNetConfig(image, 3, {"a": conv, "b": conv}), 10**6)
+    with pytest.raises(InputError, match="a hog branch has no widths"):
+        matched(FusionNetConfig(image, 3, {"a": HogConfig()}), 10**6)
+    with pytest.raises(InputError, match="no width comes within 3% of 100 multiply-accumulates"):
+        matched(FusionNetConfig(image, 3, {"a": conv}), 100)
 
 
 def test_article_prose_is_the_text_of_the_tutorial() -> None:
@@ -119,6 +254,11 @@ def test_wrong_shapes_are_refused_with_expected_and_received() -> None:
         FusionNet(config)(torch.rand(2, 1, 20, 28))
     fusion = Concat([FeatureSpec("a", 4, None, None, 0), FeatureSpec("b", 2, 3, 3, 0)])
     assert fusion([torch.rand(5, 4), torch.rand(5, 2, 3, 3)]).shape == (5, 22)
+    for branch in (TowerConfig((4,)), HogConfig()):
+        with pytest.raises(ShapeError, match=re.escape("of (1, 28, 28), got (3, 28, 28); bring the images")):
+            branch.build((1, 28, 28))(torch.rand(2, 3, 28, 28))
+        with pytest.raises(ShapeError, match=re.escape("of (1, 28, 28), got (3, 28, 28); bring the images")):
+            branch.build((1, 28, 28)).features((3, 28, 28))
     for wrong in ([torch.rand(5, 4)], [torch.rand(5, 2, 3, 3), torch.rand(5, 4)], [torch.rand(5, 4)] * 2):
         with pytest.raises(ShapeError, match=re.escape("expects features of shapes [(4,), (2, 3, 3)]")):
             fusion(wrong)
@@ -160,6 +300,9 @@ def test_probabilities_do_not_depend_on_the_batch_and_leave_the_mode() -> None:
     assert predict_probabilities(model, images[:0], spec).shape == (0, 3)
 
 
+AB = {"a": TowerConfig((4,)), "b": TowerConfig((4,))}
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -168,6 +311,23 @@ def test_probabilities_do_not_depend_on_the_batch_and_leave_the_mode() -> None:
         lambda: ConvConfig((4,), (2,)),
         lambda: ConvConfig((4, 4), (2, 1)),
         lambda: ConvConfig((4,), (), dense=0),
+        lambda: TowerConfig(()),
+        lambda: TowerConfig((4, 0)),
+        lambda: TowerConfig((4,), pool_after=(2,)),
+        lambda: TowerConfig((4, 4), pool_after=(2, 1)),
+        lambda: TowerConfig((4,), kernel=2),
+        lambda: TowerConfig((4,), kernel=-1),
+        lambda: TowerConfig((4,), stride=0),
+        lambda: TowerConfig((4,), grid=0),
+        lambda: HogConfig(bins=4),
+        lambda: HogConfig(bins=9),
+        lambda: HogConfig(fine=0),
+        lambda: HogConfig(coarse=0),
+        lambda: FusionNetConfig((1, 8, 8), 2, AB, unfused=("a",)),  # in parallel nothing is served
+        lambda: FusionNetConfig((1, 8, 8), 2, AB, topology="cascade", unfused=("b",)),
+        lambda: FusionNetConfig((1, 8, 8), 2, AB, topology="cascade", unfused=("a", "b")),
+        lambda: FusionNetConfig((1, 8, 8), 2, AB, topology="cascade", unfused=("c",)),
+        lambda: FusionNetConfig((1, 8, 8), 2, {"fused": ConvConfig((4,), ())}),
         lambda: FusionNetConfig((1, 8, 8), 1, {"a": ConvConfig((4,), ())}),
         lambda: FusionNetConfig((0, 8, 8), 2, {"a": ConvConfig((4,), ())}),
         lambda: FusionNetConfig((1, 8, 8), 2, {}),

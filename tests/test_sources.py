@@ -26,6 +26,8 @@ from littoral.images.store import ImageStore
 from littoral.images.table import PART_NAMES
 from littoral.model_file import load_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLASSES = ("hund und katze", "猫")
 
 
@@ -484,7 +486,7 @@ def test_the_leak_of_persons_is_closed_by_default_and_open_in_a_random_split() -
     accuracy = {}
     for name, ties in {"random": np.arange(len(labels)), "default": None}.items():
         store = ImageStore(images[..., None], labels, ("no", "yes"), ties=ties)
-        accuracy[name] = lt.compare(store, arms=["shallow"], seeds=3, epochs=12).arms[0].mean
+        accuracy[name] = lt.compare(store, "article", ["shallow"], seeds=3, epochs=12).arms[0].mean
     assert accuracy["random"] > 0.9  # it knows the persons
     assert abs(accuracy["default"] - 0.5) < 0.25  # and nothing else
 
@@ -501,7 +503,7 @@ def test_fit_evaluate_and_compare_on_a_folder(
     assert "photos: 3 files passed over" in err
     document = json.loads(out)
     assert document["test"]["n"] == 4
-    assert document["out"] == "photos-article-fused-seed0.safetensors"
+    assert document["out"] == "photos-fused-seed0.safetensors"
     model = Path(document["out"])
     assert load_model(model).class_names == CLASSES
 

@@ -2,16 +2,14 @@
 
     python benchmarks/article/run.py accuracy   # 3 arms × 3 seeds × 10 epochs, about 35 minutes on two cores
     python benchmarks/article/run.py speed KERAS_PYTHON   # 3 epochs, alternated with Keras, about 12 minutes
-    python benchmarks/article/run.py same       # 40 steps of each arm: does this code train as that of the rows did?
     python benchmarks/article/run.py page       # writes README.md from the rows
 
-KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. Finished rows are skipped. Rows count
-when they were made by this code, or by code whose weights after `same` were equal to the bit on the same machine.
+KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. Finished rows are skipped. Those
+of other code count where `python benchmarks/records.py article` found equal weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -22,50 +20,19 @@ from statistics import mean, median, stdev
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-import numpy as np
-from records import append_row, code_hash, machine, read_rows, shared_folder
+from records import append_row, code_hash, current_rows, machine, shared_folder, write_page
 
 import littoral as lt
 from littoral.evaluation.intervals import mean_over_seeds
-from littoral.training.loop import Silent
-from littoral.training.presets import get_preset
-from littoral.training.run import choose_device, fit_arm
 
 PRESET, EPOCHS, SEEDS, ARMS = "article", 10, (0, 1, 2), ("fused", "shallow", "deep")
-START, END = "<!-- article: written by benchmarks/article/run.py page -->", "<!-- end -->"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
-ACCURACY, SPEED, WEIGHTS = HERE / "accuracy.csv", HERE / "speed.csv", HERE / "weights.csv"
-
-
-def current(path: Path) -> list[dict[str, str]]:
-    """The rows that this code, or code that trains alike, has made on this kind of machine; no others count."""
-    facts = {name: value for name, value in machine().items() if name in ("processor", "cores", "threads")}
-    here = [row for row in read_rows(WEIGHTS) if facts.items() <= row.items()]
-    own = {row["weights_sha256"] for row in here if row["code"] == CODE}
-    alike = {CODE} | {row["code"] for row in here if row["weights_sha256"] in own}
-    return [row for row in read_rows(path) if facts.items() <= row.items() and row["code"] in alike]
-
-
-def same() -> None:
-    """The SHA-256 of the weights of all arms after 40 steps on 3,000 images; one row for each code."""
-    facts = machine()
-    if any(row["code"] == CODE and row["processor"] == facts["processor"] for row in read_rows(WEIGHTS)):
-        return
-    digest = hashlib.sha256()
-    images = lt.load_mnist().subset(np.arange(3000))
-    preset = get_preset(PRESET)
-    for arm in ARMS:
-        trained = fit_arm(preset, arm, preset.recipe.lasting(steps=40), images, 3, choose_device("cpu"), Silent())
-        for value in trained.model.state_dict().values():
-            digest.update(value.numpy().tobytes())
-    row = {"code": CODE, "date": date.today().isoformat(), "weights_sha256": digest.hexdigest()}
-    append_row(WEIGHTS, row | facts)
-    print(row)
+ACCURACY, SPEED = HERE / "accuracy.csv", HERE / "speed.csv"
 
 
 def accuracy() -> None:
     """Train what is missing; one row a run."""
-    done = {(row["arm"], row["seed"]) for row in current(ACCURACY)}
+    done = {(row["arm"], row["seed"]) for row in current_rows(ACCURACY, PRESET)}
     data = lt.load_mnist()
     for seed in SEEDS:
         for arm in ARMS:
@@ -92,7 +59,7 @@ def accuracy() -> None:
 def speed(keras_python: str) -> None:
     """Three epochs of ours and of Keras's, by turns, each in a process of its own; one row a run."""
     shared = shared_folder()
-    done = {(row["what"], row["seed"]) for row in current(SPEED)}
+    done = {(row["what"], row["seed"]) for row in current_rows(SPEED, PRESET)}
     ask = "import importlib.metadata as m; print(m.version('tensorflow-cpu'))"
     tensorflow = subprocess.check_output([keras_python, "-c", ask], text=True).strip()
     for seed in SEEDS:
@@ -131,7 +98,7 @@ def speed(keras_python: str) -> None:
 
 def page() -> None:
     """README.md here from page.md and the rows, and the tables in the README of the project."""
-    rows, timed = current(ACCURACY), current(SPEED)
+    rows, timed = current_rows(ACCURACY, PRESET), current_rows(SPEED, PRESET)
     found = {arm: {row["seed"]: float(row["accuracy"]) for row in rows if row["arm"] == arm} for arm in ARMS}
     missing = len(ARMS) * len(SEEDS) - len(rows) + 2 * len(SEEDS) - len(timed)
     if missing:
@@ -163,24 +130,15 @@ def page() -> None:
             f"| {what} | {median(values):.1f} ({min(values):.1f} to {max(values):.1f}) "
             f"| {each(reached)} | {100 * mean(reached):.2f} |"
         )
-    facts = machine()
-    frameworks = " and ".join(sorted({row["framework"] for row in rows + timed}))
-    text = (HERE / "page.md").read_text()
-    for name, value in {
+    values = {
         "accuracy": "\n".join(table),
         "differences": "\n".join(pairs),
         "speed": "\n".join(speeds),
         "ratio": f"{median(seconds['littoral']) / median(seconds['keras']):.2f}",
         "fastest": f"{min(seconds['littoral']) / min(seconds['keras']):.2f}",
-        "machine": f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, {frameworks}",
         "code": CODE,
-    }.items():
-        text = text.replace("{" + name + "}", value)
-    front = HERE.parents[1] / "README.md"
-    before, rest = front.read_text().split(START)
-    block = "\n\n".join(["\n".join(table), "\n".join(pairs)])
-    front.write_text(f"{before}{START}\n{block}\n{END}{rest.split(END)[1]}")
-    (HERE / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
+    }
+    write_page(HERE, values, rows + timed, front="article", block=[*table, "", *pairs])
 
 
 def each(values: list[float]) -> str:
@@ -194,8 +152,6 @@ if __name__ == "__main__":
             accuracy()
         case ["speed", keras_python]:
             speed(keras_python)
-        case ["same"]:
-            same()
         case ["page"]:
             page()
         case _:

@@ -22,7 +22,7 @@ from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Silent
-from littoral.training.presets import DEFAULT, get_preset
+from littoral.training.presets import default_preset, get_preset
 from littoral.training.run import TrainedModel, choose_device, fit_arm
 
 FLATTENED = ("n_features_in_", "feature_names_in_")
@@ -34,8 +34,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains both branches.
+    preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
+        or `swift`, by the number of labels.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
+    time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
     random_state : None, an int or a numpy RandomState; the same int gives the same weights on the same machine and
         threads, and is the `--seed` of the command line.
@@ -56,10 +58,11 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        preset: str = DEFAULT,
+        preset: str | None = None,
         arm: str = "fused",
         epochs: int | None = None,
         steps: int | None = None,
+        time_budget: float | None = None,
         device: str = "auto",
         random_state: Any = None,
         image_shape: tuple[int, ...] | None = None,
@@ -70,6 +73,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.arm = arm
         self.epochs = epochs
         self.steps = steps
+        self.time_budget = time_budget
         self.device = device
         self.random_state = random_state
         self.image_shape = image_shape
@@ -85,8 +89,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
         scikit-learn's own ValueError and TypeError.
         """
-        preset = get_preset(self.preset)
-        recipe = preset.recipe.lasting(_whole("epochs", self.epochs), _whole("steps", self.steps))
+        named = None if self.preset is None else get_preset(self.preset)
+        length = _whole("epochs", self.epochs), _whole("steps", self.steps)
+        if self.time_budget is not None and length != (None, None):
+            raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
         given = self._given(X, reset=True)
         targets = read_targets(y, self.unlabelled)
@@ -94,7 +100,18 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         weights = row_weights(targets, sample_weight, self.class_weight)
         store, mapped = _training_store(given, targets, whole_shape(self.image_shape))
-        model: TrainedModel = fit_arm(preset, self.arm, recipe, store, seed, device, Silent(), sample_weight=weights)
+        preset = default_preset(store.labels) if named is None else named
+        model: TrainedModel = fit_arm(
+            preset,
+            self.arm,
+            preset.recipe.lasting(*length),
+            store,
+            seed,
+            device,
+            Silent(),
+            sample_weight=weights,
+            time_budget=self.time_budget,
+        )
         model.record.update(
             trained_on=remember(store),
             unlabelled=int((~targets.labelled).sum()),

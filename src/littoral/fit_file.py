@@ -14,7 +14,7 @@ from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.model_file import require_model_place, save_model
 from littoral.training.loop import Observer
-from littoral.training.presets import Preset, get_arm
+from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
 
@@ -22,6 +22,11 @@ from littoral.training.run import TrainedModel, fit_arm
 def checkpoint_of(target: Path) -> Path:
     """Where the state of an unfinished run lies: beside the model file that it will become."""
     return Path(f"{target}.checkpoint")
+
+
+def preset_for(data: ImageStore, seed: int, labels_per_class: int | None) -> Preset:
+    """The preset for these images where none is named: by how many labels the training part has."""
+    return default_preset(_parts(data, seed, labels_per_class)[0].labels)
 
 
 def fit_file(
@@ -35,12 +40,15 @@ def fit_file(
     device: torch.device,
     observer: Observer,
     resume: bool,
+    time_budget: float | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
     `labels_per_class`: train on so many images of each class only. `resume`: go on from the checkpoint of the same run
-    where there is one. What cannot work is refused, with InputError, before anything is trained: among it a checkpoint
-    that would be overwritten, and a finished model file that there is nothing to resume for.
+    where there is one. `time_budget`: seconds that training may take, see `fit_arm`.
+
+    What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
+    overwritten, and a finished model file that there is nothing to resume for.
     """
     height, width, channels = data.images.shape[1:]
     get_arm(preset, arm, (channels, height, width), len(data.class_names))
@@ -54,9 +62,7 @@ def fit_file(
     if resume and target.exists() and not checkpoint.exists():
         raise InputError(f"nothing to resume: {target} is finished; leave --resume out to train it anew")
 
-    train_part, test_part = train_test(data, seed)
-    if labels_per_class is not None:
-        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+    train_part, test_part = _parts(data, seed, labels_per_class)
     trained = fit_arm(
         preset,
         arm,
@@ -68,6 +74,7 @@ def fit_file(
         checkpoint=checkpoint,
         resume=resume,
         shown=test_part if preset.shows_test_accuracy else None,
+        time_budget=time_budget,
     )
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
@@ -82,3 +89,10 @@ def fit_file(
     save_model(trained, target)
     checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:
+    train_part, test_part = train_test(data, seed)
+    if labels_per_class is not None:
+        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
+    return train_part, test_part

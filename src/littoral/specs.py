@@ -91,6 +91,13 @@ class FeatureSpec:
         return (self.channels, self.height, self.width)
 
     @property
+    def map_shape(self) -> ImageShape:
+        """(channels, height, width) of a map; raises InputError for a vector."""
+        if self.height is None or self.width is None:
+            raise InputError(f"feature {self.name} is a vector of {self.channels}, expected a map")
+        return (self.channels, self.height, self.width)
+
+    @property
     def size(self) -> int:
         """Number of values for one image."""
         return math.prod(self.shape)

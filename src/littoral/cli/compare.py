@@ -25,9 +25,16 @@ def compare(
         Path | None,
         typer.Option(help="Folder for results.json; made when its parent exists.", show_default="no file"),
     ] = None,
-    preset: options.Preset = options.DEFAULT_PRESET,
+    preset: options.Preset = None,
     arms: Annotated[
         str | None, typer.Option(help="Arms by name, separated by commas.", show_default="all of the preset's")
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="Arms of other presets to train too, separated by commas: PRESET:ARM, or PRESET:ARM@EPOCHS.",
+            show_default="none",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 5,
     seed: options.Seed = 0,
@@ -65,8 +72,10 @@ def compare(
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
-    chosen = get_preset(preset)
-    chosen.recipe.lasting(epochs, steps, way)  # what cannot be is refused before images are read
+    named = None if preset is None else get_preset(preset)
+    (named or get_preset("swift")).recipe.lasting(
+        epochs, steps, way
+    )  # what cannot be is refused before images are read
     set_threads(threads)
     if out is not None:
         require_folder(out)
@@ -84,7 +93,7 @@ def compare(
         data_dir,
         strict,
         quiet,
-        largest=chosen.largest,
+        largest=None if named is None else named.largest,
     )
     command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 
@@ -103,7 +112,7 @@ def compare(
 
         def observer(arm: str, number: int) -> Observer:
             stack.close()  # the bar of the run before
-            return stack.enter_context(follow(f"run {next(runs)}: {preset} {arm} seed {number}", quiet))
+            return stack.enter_context(follow(f"run {next(runs)}: {arm} seed {number}", quiet))
 
         try:
             result = study.compare(
@@ -116,6 +125,7 @@ def compare(
                 steps=steps,
                 balance=way,
                 labels_per_class=labels_per_class,
+                beside=[] if beside is None else [name.strip() for name in beside.split(",")],
                 device=device,
                 observer=observer,
                 on_run=keep,
@@ -150,7 +160,8 @@ def compare(
         else f"of the mean over {seeds} seeds, on these test images"
     )
     print(
-        f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}; "
+        f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}, "
+        f"preset {result.settings['preset']}; "
         f"intervals are {over}."
     )
     if out is not None:

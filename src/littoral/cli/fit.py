@@ -18,14 +18,18 @@ def fit(
     data: options.Data,
     out: Annotated[
         Path | None,
-        typer.Option(help="The model file to write.", show_default="DATA-PRESET-ARM-seedN.safetensors"),
+        typer.Option(help="The model file to write.", show_default="DATA[-PRESET]-ARM-seedN.safetensors"),
     ] = None,
-    preset: options.Preset = options.DEFAULT_PRESET,
-    arm: Annotated[str, typer.Option(help="Which network of the preset: fused, or one branch alone.")] = "fused",
+    preset: options.Preset = None,
+    arm: Annotated[str, typer.Option(help="Which network of the preset: fused, shallow, deep or matched.")] = "fused",
     seed: options.Seed = 0,
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(help="Seconds that training may take, in place of --epochs or --steps.", show_default="no limit"),
+    ] = None,
     balance: options.Balance = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
@@ -51,20 +55,29 @@ def fit(
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
     from littoral.cli.progress import follow
-    from littoral.fit_file import checkpoint_of, fit_file
+    from littoral.errors import InputError
+    from littoral.fit_file import checkpoint_of, fit_file, preset_for
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
     from littoral.training.presets import get_arm, get_preset
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
-    chosen = get_preset(preset)
-    recipe = chosen.recipe.lasting(epochs, steps, None if balance is None else one_of("--balance", balance, BALANCES))
+    named = None if preset is None else get_preset(preset)
+    way = None if balance is None else one_of("--balance", balance, BALANCES)
+    (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
+    if time_budget is not None and (epochs is not None or steps is not None or not time_budget > 0):
+        raise InputError(
+            "--time-budget is a positive number of seconds, without --epochs and --steps, "
+            f"got {time_budget} with {epochs} epochs and {steps} steps"
+        )
     place = choose_device(device)
     set_threads(threads)
-    target = out if out is not None else Path(f"{Path(data).resolve().stem}-{preset}-{arm}-seed{seed}.safetensors")
+    parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
+    target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
     require_model_place(target)  # before images are read
-    get_arm(chosen, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
+    if named is not None:
+        get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
     loaded = read_data(
         data,
         parse_size(size),
@@ -77,32 +90,50 @@ def fit(
         data_dir,
         strict,
         quiet,
-        largest=chosen.largest,
+        largest=None if named is None else named.largest,
     )
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
+    chosen = preset_for(loaded.store, seed, labels_per_class) if named is None else named
     try:
-        with follow(f"{preset} {arm}", quiet) as observer:
+        with follow(f"{chosen.name} {arm}", quiet) as observer:
             trained = fit_file(
-                loaded.store, chosen, arm, recipe, target, seed, labels_per_class, place, observer, resume=resume
+                loaded.store,
+                chosen,
+                arm,
+                chosen.recipe.lasting(epochs, steps, way),
+                target,
+                seed,
+                labels_per_class,
+                place,
+                observer,
+                resume=resume,
+                time_budget=time_budget,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
         raise Interrupted(f"interrupted; {kept or 'no epoch was finished, so nothing is kept'}") from None
 
     cost, record = model_cost(trained.model), trained.record
+    if record["stopped_early"]:
+        say(
+            f"stopped at step {record['steps']:,} of {trained.recipe.steps:,}: the machine became slower than it was "
+            "when the steps were set, and the time budget was used up"
+        )
     test = record["test"]
     if json:
         print_json(
             {
-                "preset": preset,
+                "preset": chosen.name,
                 "arm": arm,
                 "seed": seed,
                 "params": cost.params,
                 "macs": cost.macs,
                 "images_seen": record["images_seen"],
                 "train_seconds": record["train_seconds"],
+                "steps": record["steps"],
+                "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
                 "balance": trained.recipe.balance,
@@ -116,6 +147,7 @@ def fit(
             f"(95 % interval {interval(test['ci95'])}, n = {test['n']:,})\n"
             f"balanced accuracy {percent(test['balanced_accuracy'])} %, macro F1 {percent(test['macro_f1'])} %\n"
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
-            f"{record['train_seconds']:.1f} s of training, seed {seed}\n"
+            f"{record['train_seconds']:.1f} s of training ({record['steps']:,} steps), "
+            f"preset {chosen.name}, seed {seed}\n"
             f"model file: {target}"
         )

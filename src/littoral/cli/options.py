@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_PRESET = "article"
-"""The same as `littoral.training.presets.DEFAULT`, which cannot be asked here without waiting for torch."""
-
 Data = Annotated[
     str,
     typer.Argument(
@@ -66,7 +63,13 @@ AllowOutside = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 when an image cannot be read.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.safetensors).", show_default=False)]
-Preset = Annotated[str, typer.Option(help="A named model and recipe; `littoral presets` lists them.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="A named model and recipe; `littoral presets` lists them.",
+        show_default="few up to 1,000 training images a class, swift from there on",
+    ),
+]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="Seed of first weights, order of images and label budget.")
 ]

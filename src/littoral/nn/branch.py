@@ -14,7 +14,12 @@ from littoral.specs import FeatureSpec, ImageShape
 
 
 class Branch(nn.Module, ABC):
-    """A module from images to taps. A fusion takes the last tap; the others are there for who asks by name."""
+    """A module from images to taps. A fusion takes the last tap; the others are there for who asks by name.
+
+    `onward` names the tap, a map, that the next branch of a cascade goes on from.
+    """
+
+    onward: str
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:

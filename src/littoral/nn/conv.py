@@ -61,6 +61,7 @@ class ConvBranch(Branch):
             glorot_conv(before, after) for before, after in zip(inputs, config.widths, strict=True)
         )
         last_map = self._maps(image_shape)[-1]
+        self.onward = f"conv{len(config.widths)}"
         self.dense = None if config.dense is None else glorot_linear(last_map.size, config.dense)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:

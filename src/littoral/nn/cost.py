@@ -20,10 +20,10 @@ class Cost:
 
 def model_cost(model: FusionNet) -> Cost:
     """The cost of a model that is there."""
-    branches = sum(spec.macs for spec in model.fused_specs.values())
+    heads = sum(spec.size * model.config.classes for spec in model.fused_specs.values())
     return Cost(
         params=sum(parameter.numel() for parameter in model.parameters()),
-        macs=branches + model.fusion.macs + model.head.macs,
+        macs=model.branch_macs + model.fusion.macs + model.head.macs + heads * model.config.branch_heads,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -20,8 +21,8 @@ from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.nn.cost import config_cost
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import DEFAULT, get_arm, get_preset
-from littoral.training.recipe import Balance
+from littoral.training.presets import Preset, default_preset, get_arm, get_preset
+from littoral.training.recipe import Balance, Recipe
 from littoral.training.run import choose_device, fit_arm
 from littoral.version import __version__
 
@@ -106,7 +107,7 @@ class Comparison:
 
 def compare(
     data: ImageStore,
-    preset: str = DEFAULT,
+    preset: str | None = None,
     arms: Sequence[str] | None = None,
     seeds: int = 5,
     first_seed: int = 0,
@@ -114,11 +115,15 @@ def compare(
     steps: int | None = None,
     balance: Balance | None = None,
     labels_per_class: int | None = None,
+    beside: Sequence[str] = (),
     device: str = "auto",
     observer: Callable[[str, int], Observer] | None = None,
     on_run: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
     """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
+
+    `preset` None: `few` or `swift`, by the number of labels. `beside`: arms of other presets, each `PRESET:ARM`, or
+    `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
 
     With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
     given) and the same order of images. `observer` gives one for (arm, seed); `on_run` is told the result so far.
@@ -129,18 +134,24 @@ def compare(
         raise InputError(f"seeds must be at least 1, got {seeds}")
     if first_seed < 0:
         raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
-    chosen = get_preset(preset)
+    named = None if preset is None else get_preset(preset)
     place = choose_device(device)
+    if data.split is None and data.ties is None:
+        data = replace(data, ties=find_duplicates(data.images).ties)  # once, not for each seed
+    for seed in range(first_seed, first_seed + seeds):
+        # a split or budget that cannot be is refused before hours of training
+        train_part, _ = _parts(data, seed, labels_per_class)
+    chosen = default_preset(train_part.labels) if named is None else named
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     height, width, channels = data.images.shape[1:]
     shape, classes = (channels, height, width), len(data.class_names)
-    names = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
-    if not names or len(set(names)) < len(names):
+    own = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
+    names = (*own, *beside)
+    if not own or len(set(names)) < len(names):
         raise InputError(f"arms must be one or more different names, got {list(names)}")
-    costs = {name: config_cost(get_arm(chosen, name, shape, classes)) for name in names}
+    contestants = {name: (chosen, name, recipe) for name in own} | {name: _contestant(name, balance) for name in beside}
+    costs = {name: config_cost(get_arm(of, arm, shape, classes)) for name, (of, arm, _) in contestants.items()}
     runs: dict[str, list[Run]] = {name: [] for name in names}
-    if data.split is None and data.ties is None:
-        data = replace(data, ties=find_duplicates(data.images).ties)  # once, not for each seed
     settings: dict[str, Any] = {
         "littoral": __version__,
         "torch": torch.__version__,
@@ -154,6 +165,7 @@ def compare(
         "data_sha256": data.fingerprint(),
         "preset": chosen.name,
         "recipe": asdict(recipe),
+        "beside": {name: asdict(contestants[name][2]) for name in beside},
         "seeds": list(range(first_seed, first_seed + seeds)),
         "labels_per_class": labels_per_class,
     }
@@ -167,19 +179,27 @@ def compare(
         )
 
     for seed in settings["seeds"]:
-        _parts(data, seed, labels_per_class)  # a split or budget that cannot be is refused before hours of training
-    for seed in settings["seeds"]:
         train_part, test_part = _parts(data, seed, labels_per_class)
         settings |= {"train_images": len(train_part), "test_images": len(test_part)}
         for name in names:
             follow = Silent() if observer is None else observer(name, seed)
-            trained = fit_arm(chosen, name, recipe, train_part, seed, place, follow)
+            of, arm, how = contestants[name]
+            trained = fit_arm(of, arm, how, train_part, seed, place, follow)
             figures = evaluate_model(trained, test_part)
             seconds = trained.record["train_seconds"]
             runs[name].append(_run(seed, figures, seconds))
             if on_run is not None:
                 on_run(result())
     return result()
+
+
+def _contestant(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:
+    """`PRESET:ARM` or `PRESET:ARM@EPOCHS` as preset, arm and recipe."""
+    match = re.fullmatch(r"([^:@]+):([^:@]+)(?:@(\d{1,6}))?", text)
+    if match is None:
+        raise InputError(f"expected PRESET:ARM or PRESET:ARM@EPOCHS, such as article:fused@1, got {text!r}")
+    preset = get_preset(match[1])
+    return preset, match[2], preset.recipe.lasting(epochs=int(match[3]) if match[3] else None, balance=balance)
 
 
 def _run(seed: int, figures: Evaluation, seconds: float) -> Run:

@@ -33,7 +33,7 @@ FOLDS = 5
 EPOCHS, STEPS = 10, 300
 """How long each network learns where nothing is said: so many epochs, and so many steps at least. One that goes on for
 longer learns wrong labels by heart and is sure of all that it says, one that stops sooner knows too little: see
-benchmarks/labels/results.csv."""
+benchmarks/label_errors/results.csv."""
 
 LEAST = 2 * FOLDS
 """Different images that each class needs, so that a network has seen eight of it when it judges two."""

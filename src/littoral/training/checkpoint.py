@@ -10,35 +10,46 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from littoral.errors import InputError
 from littoral.files import write_atomically
 from littoral.training.history import EpochRecord
-from littoral.training.optim import KerasAdam
 
-FORMAT = "littoral-checkpoint-1"
+FORMAT = "littoral-checkpoint-2"
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """What a training remembers beside the weights, such as an optimiser."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `tensors` returned."""
 
 
 def save_checkpoint(
-    path: Path, identity: dict[str, object], model: nn.Module, optimiser: KerasAdam, history: Sequence[EpochRecord]
+    path: Path, identity: dict[str, object], model: nn.Module, memory: Sequence[Memory], history: Sequence[EpochRecord]
 ) -> None:
     """Write the state over the last one, whole or not at all."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"optimiser.{name}": value for name, value in optimiser.tensors().items()}
+    for number, part in enumerate(memory):
+        tensors |= {f"memory{number}.{name}": value for name, value in part.tensors().items()}
     state = {"identity": identity, "history": [asdict(record) for record in history]}
     metadata = {"format": FORMAT, "state": json.dumps(state)}
     write_atomically(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
 
 
 def load_checkpoint(
-    path: Path, identity: dict[str, object], model: nn.Module, optimiser: KerasAdam
+    path: Path, identity: dict[str, object], model: nn.Module, memory: Sequence[Memory]
 ) -> list[EpochRecord]:
-    """Bring model and optimiser to the stored state; return the history up to there.
+    """Bring model and memory to the stored state; return the history up to there.
 
     Raises InputError when the file is no checkpoint of ours, or belongs to a run with another identity; it names what
     differs.
@@ -60,8 +71,20 @@ def load_checkpoint(
             "give the options of that run, or delete it to start again"
         )
     model.load_state_dict(_under("model.", tensors))
-    optimiser.load_tensors(_under("optimiser.", tensors))
+    for number, part in enumerate(memory):
+        part.load_tensors(_under(f"memory{number}.", tensors))
     return [EpochRecord(**record) for record in state["history"]]
+
+
+def planned_steps(path: Path) -> int | None:
+    """The steps that the recipe of the run behind a checkpoint sets; None where it sets none or it cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = json.loads((file.metadata() or {}).get("state", "{}"))
+    except (SafetensorError, OSError):
+        return None
+    steps: int | None = state.get("identity", {}).get("recipe", {}).get("steps")
+    return steps
 
 
 def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

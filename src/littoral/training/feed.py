@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from littoral.rows import ImageRows
+from littoral.training.recipe import Recipe
 
 
 def feed(
@@ -25,6 +26,22 @@ def feed(
     shared = images.flags.writeable and images.flags.c_contiguous
     data = (torch.from_numpy(images) if shared else torch.tensor(images)).to(device)
     return lambda batch: data[batch]
+
+
+def order_of(recipe: Recipe, labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> Int64[np.ndarray, " drawn"]:
+    """The numbers of the images of one epoch, in the order in which they are drawn: one pass, or as many as it takes.
+
+    With full batches a pass that is longer than an epoch loses its last images, others each time.
+    """
+
+    def one_pass() -> Int64[np.ndarray, " n"]:
+        return balanced_order(labels, rng) if recipe.balance == "sampler" else rng.permutation(len(labels))
+
+    if not recipe.full_batches:
+        return one_pass()
+    needed = recipe.steps_per_epoch(len(labels)) * recipe.batch_size
+    passes = [one_pass() for _ in range(-(-needed // len(labels)))]
+    return np.concatenate(passes)[:needed]
 
 
 def balanced_order(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> Int64[np.ndarray, " n"]:

@@ -6,7 +6,7 @@ Leaves to others: what to train (`presets.py`), what becomes of the weights (`ru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,17 +14,20 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from littoral.errors import TrainingError
 from littoral.nn.inputs import to_input
+from littoral.nn.model import FUSED, FusionNet
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
+from littoral.training.augment import draw, moved
+from littoral.training.budget import TimeBudget
 from littoral.training.checkpoint import load_checkpoint, save_checkpoint
-from littoral.training.feed import balanced_order, feed
+from littoral.training.feed import feed, order_of
 from littoral.training.history import EpochRecord
-from littoral.training.optim import KerasAdam
+from littoral.training.optim import WeightAverage, optimiser_of
 from littoral.training.recipe import Recipe
 
 REPORT_EVERY = 10
@@ -78,7 +81,7 @@ class Checkpointing:
 
 
 def train(
-    model: nn.Module,
+    model: FusionNet,
     images: UInt8[np.ndarray, "n height width channels"] | ImageRows,
     labels: Int64[np.ndarray, " n"],
     spec: ImageSpec,
@@ -89,37 +92,45 @@ def train(
     weights: Float64[np.ndarray, " n"] | None = None,
     checkpointing: Checkpointing | None = None,
     shown_accuracy: Callable[[nn.Module], float] | None = None,
+    budget: TimeBudget | None = None,
 ) -> list[EpochRecord]:
     """Train `model` in place on `device` and return its history.
 
     The same model, images, recipe, seed, machine and number of threads give bit-equal weights. All random numbers of
     an epoch come from (seed, epoch), so a run that goes on from a checkpoint draws what the unbroken run would have.
     `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each
-    epoch, outside the timing; nothing reads its value but the history.
+    epoch, outside the timing; nothing reads its value but the history. `budget`: the run is stopped, before its last
+    step, where it would take longer than that.
 
     Raises TrainingError, naming the step, when the loss is no longer finite.
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = KerasAdam(model.parameters(), recipe)
+    total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
+    optimiser = optimiser_of(recipe, model.parameters(), total)
+    average = WeightAverage(model, recipe.average) if recipe.average else None
+    memory = (optimiser,) if average is None else (optimiser, average)
     history: list[EpochRecord] = []
     if checkpointing is not None and checkpointing.resume and checkpointing.path.exists():
-        history = load_checkpoint(checkpointing.path, checkpointing.identity, model, optimiser)
+        history = load_checkpoint(checkpointing.path, checkpointing.identity, model, memory)
 
     pixels, targets = feed(images, device), torch.tensor(labels, device=device)
     weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
-    total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
     step = history[-1].step if history else 0
     observer.on_start(Plan(len(images), total, per_epoch, step))
+    half = recipe.optimiser == "adamw" and device.type == "cuda"  # matrix units; the published recipe stays as it was
     # a GPU's convolutions are repeatable only when cuDNN is told so; a CPU's are anyway
     cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
     with cudnn, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while step < total:
+        while step < total and (budget is None or not budget.over):
             epoch = len(history) + 1
             rng = np.random.default_rng([seed, epoch])
             torch.manual_seed(int(rng.integers(2**63)))  # for layers that draw, such as dropout
-            balanced = recipe.balance == "sampler"
-            order = balanced_order(labels, rng) if balanced else rng.permutation(len(images))
-            batches = torch.split(torch.from_numpy(order).to(device), recipe.batch_size)[: total - step]
+            order = torch.from_numpy(order_of(recipe, labels, rng)).to(device)
+            batches = torch.split(order, recipe.batch_size)[: total - step]
+            moves = None
+            if recipe.augment is not None:  # for the whole epoch at once, so that no batch waits for its numbers
+                chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+                moves = draw(recipe.augment, len(order), chance).to(device)
             losses = torch.zeros(len(batches), device=device)
             correct = torch.zeros((), dtype=torch.int64, device=device)
             seen = reported = 0
@@ -127,31 +138,62 @@ def train(
             model.train()
             start = time.perf_counter()
             for number, batch in enumerate(batches, start=1):
-                logits = model(to_input(pixels(batch), spec))
-                if weight is None:
-                    loss = F.cross_entropy(logits, targets[batch])
-                else:
-                    loss = (F.cross_entropy(logits, targets[batch], reduction="none") * weight[batch]).mean()
+                x = to_input(pixels(batch), spec)
+                if moves is not None:
+                    x = moved(x, moves.part(seen, seen + len(batch)))
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    opinions = {name: logits.float() for name, logits in model.opinions(x).items()}
+                loss = loss_of(opinions, targets[batch], recipe, None if weight is None else weight[batch])
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step(step + number)
+                if average is not None:
+                    average.update(model, step + number)
 
                 losses[number - 1] = loss.detach()
-                correct += (logits.detach().argmax(1) == targets[batch]).sum()
+                logits = model.combined({name: opinion.detach() for name, opinion in opinions.items()})
+                correct += (logits.argmax(1) == targets[batch]).sum()
                 seen += len(batch)
-                if number % REPORT_EVERY == 0 or number == len(batches):
+                late = budget is not None and budget.over
+                if number % REPORT_EVERY == 0 or number == len(batches) or late:
                     _require_finite(losses[reported:number], first_step=step + reported + 1)
                     reported = number
                     seconds = time.perf_counter() - start
                     mean_loss, accuracy = losses[:number].mean().item(), correct.item() / seen
                     observer.on_steps(epoch, step + number, mean_loss, accuracy, seen / seconds)
-            step += len(batches)
+                if late:
+                    break
+            step += number
 
             shown = None if shown_accuracy is None else shown_accuracy(model)
             history.append(EpochRecord(epoch, step, mean_loss, accuracy, seconds, shown))
             observer.on_epoch(history[-1])
             if checkpointing is not None:
-                save_checkpoint(checkpointing.path, checkpointing.identity, model, optimiser, history)
+                save_checkpoint(checkpointing.path, checkpointing.identity, model, memory, history)
+    if average is not None:
+        average.lay_into(model)
     return history
+
+
+def loss_of(
+    opinions: Mapping[str, Float[Tensor, "batch classes"]],
+    targets: Int64[Tensor, " batch"],
+    recipe: Recipe,
+    weight: Float[Tensor, " batch"] | None,
+) -> Float[Tensor, ""]:
+    """The loss of a batch: that of the head over the fused vector, and the recipe's part of those of the branches.
+
+    `weight`: how much each image counts, or None.
+    """
+
+    def cross_entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+        if weight is None:
+            return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=recipe.label_smoothing)
+        return (each * weight).mean()
+
+    loss = cross_entropy(opinions[FUSED])
+    branches = [cross_entropy(logits) for name, logits in opinions.items() if name != FUSED]
+    return loss + recipe.branch_loss * torch.stack(branches).mean() if branches else loss
 
 
 def _require_finite(losses: Tensor, first_step: int) -> None:

@@ -6,22 +6,31 @@ An arm is one contestant in a comparison. `fused` is what a preset trains when n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64
 
 from littoral.errors import InputError
 from littoral.nn.conv import ConvConfig
+from littoral.nn.cost import config_cost
+from littoral.nn.fixed import HogConfig
+from littoral.nn.matched import matched
 from littoral.nn.model import BranchConfig, FusionNetConfig
+from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageShape
+from littoral.training.augment import Augment
 from littoral.training.recipe import Recipe
 
-DEFAULT = "article"
-"""The preset where none is named."""
+FEW_LABELS = 1000
+"""Where no preset is named: `few` up to so many training images a class (on average), `swift` for more."""
 
 
 @dataclass(frozen=True)
 class Preset:
     """`arms` builds every arm's architecture for a shape of images and a number of classes.
 
+    `unlabelled`: the training on labels that were spread over images without one; None: such images are left out.
     `largest`: the longer side that files are scaled down to where no size is asked for. `expected` and `cost` are what
     was measured, in words. `shows_test_accuracy`: after each epoch the accuracy on the test part is shown, as the
     published code does; nothing reads it.
@@ -33,6 +42,7 @@ class Preset:
     arms: Callable[[ImageShape, int], dict[str, FusionNetConfig]]
     expected: str
     cost: str
+    unlabelled: Recipe | None = None
     largest: int = 64
     shows_test_accuracy: bool = False
 
@@ -42,6 +52,11 @@ def get_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def default_preset(labels: Int64[np.ndarray, " n"]) -> Preset:
+    """The preset for training images of these labels, where none is named."""
+    return get_preset("few" if len(labels) <= FEW_LABELS * len(np.unique(labels)) else "swift")
 
 
 def get_arm(preset: Preset, arm: str, image_shape: ImageShape, classes: int) -> FusionNetConfig:
@@ -57,7 +72,47 @@ def _fused_and_each_alone(
 ) -> Callable[[ImageShape, int], dict[str, FusionNetConfig]]:
     def arms(image_shape: ImageShape, classes: int) -> dict[str, FusionNetConfig]:
         members = {"fused": dict(branches)} | {name: {name: branch} for name, branch in branches.items()}
-        return {arm: FusionNetConfig(image_shape, classes, chosen, hidden=hidden) for arm, chosen in members.items()}
+        found = {arm: FusionNetConfig(image_shape, classes, chosen, hidden=hidden) for arm, chosen in members.items()}
+        return found | {"matched": matched(found["deep"], config_cost(found["fused"]).macs)}
+
+    return arms
+
+
+def _on_gradients(
+    shallow: TowerConfig, deep: TowerConfig, plain: tuple[int, ...], fuse_gradients: bool
+) -> Callable[[ImageShape, int], dict[str, FusionNetConfig]]:
+    """Arms of a cascade: oriented gradients, a shallow tower on their maps, a deep one that goes on from its maps.
+
+    `shallow` and `deep` alone have the same way to their feature, without the other's. `fuse_gradients`: the gradients
+    are a feature too. `matched` is an ordinary tower on the pixels, of the proportions `plain`, that costs as much as
+    `fused`.
+    """
+
+    def arms(image_shape: ImageShape, classes: int) -> dict[str, FusionNetConfig]:
+        gradients = HogConfig(coarse=2 if fuse_gradients else None)
+        fused = FusionNetConfig(
+            image_shape,
+            classes,
+            {"gradients": gradients, "shallow": shallow, "deep": deep},
+            topology="cascade",
+            unfused=() if fuse_gradients else ("gradients",),
+            batch_norm=True,
+            branch_heads=True,
+        )
+        tower = TowerConfig(plain, pool_after=(2,), kernel=5, stride=2)
+        return {
+            "fused": fused,
+            "shallow": replace(
+                fused,
+                branches={"gradients": gradients, "shallow": shallow},
+                unfused=("gradients",),
+                branch_heads=False,
+            ),
+            "deep": replace(fused, unfused=("gradients", "shallow"), branch_heads=False),
+            "matched": matched(
+                FusionNetConfig(image_shape, classes, {"deep": tower}, batch_norm=True), config_cost(fused).macs
+            ),
+        }
 
     return arms
 
@@ -96,6 +151,64 @@ _ARTICLE_PROSE = Preset(
     cost="eight times the multiply-accumulates of article",
 )
 
+_SWIFT = Preset(
+    name="swift",
+    summary="one pass over the images: oriented gradients, and a shallow and a deep tower that go on from them",
+    recipe=Recipe(
+        epochs=1,
+        min_steps=300,
+        batch_size=160,
+        optimiser="adamw",
+        learning_rate=1.6e-2,
+        betas=(0.9, 0.95),
+        epsilon=1e-8,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        full_batches=True,
+    ),
+    arms=_on_gradients(
+        TowerConfig((32,), pool_after=(1,), grid=4), TowerConfig((32,)), plain=(16, 20, 32, 32), fuse_gradients=False
+    ),
+    expected="not measured yet",
+    cost="not measured yet",
+)
+
+_MOVED = Augment(rotate=15.0, scale=0.15, shear=0.2, shift=0.09, elastic=0.036)
+
+_FEW = Preset(
+    name="few",
+    summary="few labels: the same idea, wider, its images moved in many ways",
+    recipe=Recipe(
+        steps=1500,
+        batch_size=128,
+        optimiser="adamw",
+        learning_rate=8e-3,
+        epsilon=1e-8,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        full_batches=True,
+        average=0.99,
+        augment=_MOVED,
+    ),
+    unlabelled=Recipe(
+        epochs=2,
+        batch_size=128,
+        optimiser="adamw",
+        learning_rate=6e-3,
+        epsilon=1e-8,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        full_batches=True,
+        average=0.99,
+        augment=_MOVED,
+    ),
+    arms=_on_gradients(
+        TowerConfig((32,), pool_after=(1,), grid=4), TowerConfig((64, 64)), plain=(16, 32, 64, 64), fuse_gradients=True
+    ),
+    expected="not measured yet",
+    cost="not measured yet",
+)
+
 _TINY = Preset(
     name="tiny",
     summary="the smallest network, for tests and first tries",
@@ -112,5 +225,5 @@ _TINY = Preset(
     largest=32,
 )
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_ARTICLE, _ARTICLE_PROSE, _TINY)}
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_SWIFT, _FEW, _ARTICLE, _ARTICLE_PROSE, _TINY)}
 """Every preset by name, in the order in which `littoral presets` lists them."""

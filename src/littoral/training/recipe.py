@@ -9,10 +9,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from littoral.errors import InputError
+from littoral.training.augment import Augment
 
 Balance = Literal["none", "loss", "sampler", "auto"]
 
 BALANCES: tuple[Balance, ...] = get_args(Balance)
+
+SHORTEST_EPOCH = 50
+"""Batches of an epoch at least, where batches are full: one of a few images would be over before it was noticed."""
 
 UNBALANCED = 2.0
 """Classes are called unbalanced where the largest has more than so many times the images of the smallest."""
@@ -22,7 +26,14 @@ UNBALANCED = 2.0
 class Recipe:
     """How long and how to train. Exactly one of `epochs` (passes over the images) and `steps` (batches) is set.
 
-    Loss: cross-entropy. Optimiser: Adam as Keras computes it (see `optim.py`), whose defaults these are.
+    `min_steps`: passes go on until there were so many batches. `full_batches`: a pass leaves out the images that do not
+    fill the last batch, and is repeated until there were SHORTEST_EPOCH batches; repeats and all are then one epoch.
+
+    `optimiser`: `adam` as Keras computes it at a constant rate, or `adamw` with `weight_decay` and a rate that rises
+    over the share `warmup` of the steps and then falls; see `optim.py`. Loss: cross-entropy, its targets smoothed by
+    `label_smoothing` (Szegedy et al. 2016); where branches have heads of their own, the mean of their losses times
+    `branch_loss` is added. `average`: the decay of a moving average of the weights, which is what is kept in the end;
+    0: the last weights are. `augment`: how images are moved, or None.
 
     `balance`: what is done about classes of unequal size. `loss` weighs an image's loss inversely to the size of its
     class, `sampler` draws every class equally often, `auto` is `loss` where classes are unbalanced, else `none`.
@@ -31,11 +42,19 @@ class Recipe:
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 128
-    optimiser: Literal["adam"] = "adam"
+    optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-7
     balance: Balance = "none"
+    min_steps: int = 0
+    full_batches: bool = False
+    weight_decay: float = 0.0
+    warmup: float = 0.2
+    label_smoothing: float = 0.0
+    branch_loss: float = 1.0
+    average: float = 0.0
+    augment: Augment | None = None
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -52,10 +71,23 @@ class Recipe:
                 "learning_rate and epsilon must be positive and betas in [0, 1), "
                 f"got {self.learning_rate}, {self.epsilon}, {self.betas}"
             )
+        if self.optimiser not in ("adam", "adamw"):
+            raise InputError(f"optimiser must be adam or adamw, got {self.optimiser!r}")
+        if min(self.min_steps, self.weight_decay, self.branch_loss) < 0:
+            raise InputError(
+                "min_steps, weight_decay and branch_loss are 0 or more, "
+                f"got {self.min_steps}, {self.weight_decay}, {self.branch_loss}"
+            )
+        if not 0 < self.warmup < 1 or not 0 <= self.label_smoothing < 1 or not 0 <= self.average < 1:
+            raise InputError(
+                "warmup is between 0 and 1, label_smoothing and average in [0, 1), "
+                f"got {self.warmup}, {self.label_smoothing}, {self.average}"
+            )
 
     def lasting(self, epochs: int | None = None, steps: int | None = None, balance: Balance | None = None) -> Recipe:
         """The same recipe with what is given in place of its own. Raises InputError when both lengths are."""
-        recipe = self if epochs is None and steps is None else replace(self, epochs=epochs, steps=steps)
+        given = epochs is not None or steps is not None
+        recipe = replace(self, epochs=epochs, steps=steps, min_steps=0) if given else self
         return recipe if balance is None else replace(recipe, balance=balance)
 
     def balanced_for(self, labels: Int64[np.ndarray, " n"]) -> Recipe:
@@ -70,8 +102,17 @@ class Recipe:
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None  # __post_init__ saw to it
-        return self.epochs * self.steps_per_epoch(images)
+        return max(self.epochs * self.steps_per_epoch(images), self.min_steps)
 
     def steps_per_epoch(self, images: int) -> int:
-        """Batches in one pass over this many images."""
+        """Batches in one epoch of this many images."""
+        if self.full_batches:
+            return max(images // self.batch_size, SHORTEST_EPOCH)
         return -(-images // self.batch_size)
+
+    def images_seen(self, images: int, steps: int) -> int:
+        """Images drawn in so many steps from so many, counting an image each time it is drawn."""
+        if self.full_batches:
+            return steps * self.batch_size
+        epochs, rest = divmod(steps, self.steps_per_epoch(images))
+        return epochs * images + min(rest * self.batch_size, images)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import datetime
 import hashlib
 import platform
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from torch import nn
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
-from littoral.nn.model import FusionNet, seeded_model
+from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
 from littoral.specs import ImageSpec
+from littoral.training.budget import WARM_UP_SHARE, TimeBudget
+from littoral.training.checkpoint import planned_steps
 from littoral.training.feed import class_balanced_weights
-from littoral.training.loop import Checkpointing, Observer, train
+from littoral.training.history import EpochRecord
+from littoral.training.loop import Checkpointing, Observer, Silent, train
 from littoral.training.presets import Preset, get_arm
 from littoral.training.recipe import Recipe
+from littoral.training.semi import Unlabelled, train_with_unlabelled
 from littoral.version import __version__
 
 
@@ -49,8 +55,18 @@ def fit_arm(
     resume: bool = False,
     shown: ImageStore | None = None,
     sample_weight: Float64[np.ndarray, " n"] | None = None,
+    time_budget: float | None = None,
+    unlabelled: UInt8[np.ndarray, "m height width channels"] | None = None,
 ) -> TrainedModel:
     """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
+
+    `time_budget`: seconds that training may take. In place of the recipe's length a number of steps is set once, after
+    a few steps for the clock, and kept in the recipe of the result: the same call with that many steps and no budget
+    gives the same weights. Where the machine becomes so slow that the budget would be passed by 5 %, the run is stopped
+    before, and `stopped_early` in the record says so. A run that goes on from a checkpoint keeps the steps set then.
+
+    `unlabelled`: images of the same form without a label. Presets that can train on them do (see `semi.py`), and
+    `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else.
@@ -61,6 +77,13 @@ def fit_arm(
     recipe = recipe.balanced_for(store.labels)
     weights = _weights(store, recipe, sample_weight)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
+    budget = None
+    if time_budget is not None:
+        planned = planned_steps(checkpoint) if resume and checkpoint is not None and checkpoint.exists() else None
+        if planned is None:
+            budget = TimeBudget.starting_now(time_budget)
+            planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
+        recipe = recipe.lasting(steps=planned)
     origin: dict[str, Any] = {
         "preset": preset.name,
         "arm": arm,
@@ -81,6 +104,36 @@ def fit_arm(
         "classes": store.class_names,
     }
 
+    if unlabelled is not None and len(unlabelled) and preset.unlabelled is not None:
+        if time_budget is not None or sample_weight is not None or recipe.balance != "none":
+            raise InputError(
+                "with images without a label there are no time budgets, image weights and balancing of classes yet: "
+                "leave one of the two out"
+            )
+        start = time.perf_counter()
+        model, history, outcome = train_with_unlabelled(
+            lambda number: seeded_model(config, number),
+            np.concatenate([store.images[:], unlabelled]),
+            store.labels,
+            len(store.class_names),
+            spec,
+            recipe,
+            preset.unlabelled,
+            seed,
+            device,
+            observer,
+        )
+        return TrainedModel(
+            model.eval(),
+            spec,
+            store.class_names,
+            recipe,
+            _record(origin, recipe, history, store)
+            | {
+                "train_seconds": round(time.perf_counter() - start, 3),  # with the check and the spreading
+                "unlabelled": asdict(outcome) | {"sha256": hashlib.sha256(unlabelled.tobytes()).hexdigest()},
+            },
+        )
     model = seeded_model(config, seed)
     history = train(
         model,
@@ -94,17 +147,53 @@ def fit_arm(
         weights=weights,
         checkpointing=None if checkpoint is None else Checkpointing(checkpoint, identity, resume),
         shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
+        budget=budget,
     )
-    record = origin | {
+    record = _record(origin, recipe, history, store) | {"time_budget": time_budget}
+    if unlabelled is not None:
+        record["unlabelled"] = asdict(Unlabelled(len(unlabelled), used=False))
+    return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+
+
+def _record(
+    origin: dict[str, Any], recipe: Recipe, history: Sequence[EpochRecord], store: ImageStore
+) -> dict[str, Any]:
+    steps = history[-1].step
+    return origin | {
         "numpy": np.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "train_seconds": round(sum(epoch.seconds for epoch in history), 3),
-        "images_seen": _images_seen(recipe, len(store.images)),
+        "images_seen": recipe.images_seen(len(store.images), steps),
+        "steps": steps,
+        "stopped_early": steps < recipe.total_steps(len(store.images)),
         "history": [asdict(epoch) for epoch in history],
     }
-    return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+
+
+def _steps_within(
+    budget: TimeBudget,
+    config: FusionNetConfig,
+    store: ImageStore,
+    spec: ImageSpec,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    weights: Float64[np.ndarray, " n"] | None,
+) -> int:
+    """How many steps the budget allows, from the time that a few of them take on a model that is then forgotten."""
+    scratch = seeded_model(config, seed)
+
+    def seconds_for(steps: int) -> float:
+        start = time.perf_counter()
+        short = recipe.lasting(steps=steps)
+        train(scratch, store.images, store.labels, spec, short, seed, device, Silent(), weights=weights)
+        return time.perf_counter() - start
+
+    first = seconds_for(2) / 2  # with all that is done once
+    steps = max(3, int((WARM_UP_SHARE * budget.seconds - budget.spent) / first))
+    return budget.steps(seconds_for(steps) / steps)
 
 
 def choose_device(name: str) -> torch.device:
@@ -144,9 +233,3 @@ def _weights(
 def _accuracy(model: nn.Module, store: ImageStore, spec: ImageSpec) -> float:
     predicted = predict_probabilities(model, store.images, spec).argmax(1)
     return float((predicted == store.labels).mean())
-
-
-def _images_seen(recipe: Recipe, images: int) -> int:
-    """Images drawn in all, counting an image each time it is drawn."""
-    epochs, rest = divmod(recipe.total_steps(images), recipe.steps_per_epoch(images))
-    return epochs * images + min(rest * recipe.batch_size, images)

@@ -1,0 +1,122 @@
+"""The deep branch of today's presets: convolutions with batch normalisation and ReLU, ending in a small grid of maxima.
+
+Batch normalisation lets it learn at high rates, so that one pass over the images can do. The grid keeps roughly where
+something was seen, whatever the size of the images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from littoral.errors import InputError, ShapeError
+from littoral.nn.branch import Branch
+from littoral.specs import FeatureSpec, ImageShape
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """`widths`: output channels of each convolution. `pool_after`: which of them, from 1, a 2×2 max-pool follows.
+
+    `kernel` and `stride` are the first convolution's; all others are 3×3 and keep the size. `grid`: the last tap has
+    so many rows and columns, or those of the last map where that has fewer.
+    """
+
+    widths: tuple[int, ...]
+    pool_after: tuple[int, ...] = ()
+    kernel: int = 3
+    stride: int = 1
+    grid: int = 3
+    type: Literal["tower"] = "tower"
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(*self.widths, self.stride, self.grid) < 1 or self.kernel % 2 != 1:
+            raise InputError(f"a tower needs positive widths, stride and grid and an odd kernel, got {self}")
+        if sorted(set(self.pool_after)) != list(self.pool_after) or not set(self.pool_after) <= set(
+            range(1, len(self.widths) + 1)
+        ):
+            raise InputError(
+                f"pool_after must be rising numbers of convolutions, 1 to {len(self.widths)}, got {self.pool_after}"
+            )
+
+    def build(self, image_shape: ImageShape) -> Tower:
+        """A branch with fresh weights for images of this shape."""
+        return Tower(self, image_shape)
+
+
+class Tower(Branch):
+    """Taps `conv1`, `conv2`, … (maps after ReLU and pool) and `grid` (channels × rows × columns)."""
+
+    def __init__(self, config: TowerConfig, image_shape: ImageShape) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape = image_shape
+        inputs = (image_shape[0], *config.widths[:-1])
+        self.convs = nn.ModuleList(
+            # the normalisation that follows has a bias of its own
+            nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
+            for before, after, kernel, stride in zip(inputs, config.widths, *self._first_and_rest(), strict=True)
+        )
+        self.onward = f"conv{len(config.widths)}"
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in config.widths)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
+        """Every tap by name."""
+        self._check(tuple(x.shape[1:]))
+        taps: dict[str, Tensor] = {}
+        for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), start=1):
+            x = conv(x)
+            if number in self.config.pool_after:  # first of the three: what follows has a quarter of the work
+                x = F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
+            x = F.relu(norm(x), inplace=True)
+            taps[f"conv{number}"] = x
+        height, width = x.shape[2:]
+        (rows, down, high), (columns, across, wide) = (
+            _windows(height, self.config.grid),
+            _windows(width, self.config.grid),
+        )
+        taps["grid"] = F.max_pool2d(x, (high, wide), (down, across)) if (rows, columns) != (height, width) else x
+        return taps
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        """One spec a tap, in the order of `forward`; raises ShapeError for a shape the branch cannot take."""
+        self._check(image_shape)
+        channels, height, width = image_shape
+        macs = 0
+        specs = []
+        for number, (out, kernel, stride) in enumerate(
+            zip(self.config.widths, *self._first_and_rest(), strict=True), start=1
+        ):
+            height, width = -(-height // stride), -(-width // stride)
+            macs += kernel**2 * channels * out * height * width
+            channels = out
+            if number in self.config.pool_after:
+                height, width = max(height // 2, 1), max(width // 2, 1)
+            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
+        grid = self.config.grid
+        return [*specs, FeatureSpec("grid", channels, _windows(height, grid)[0], _windows(width, grid)[0], macs)]
+
+    def _first_and_rest(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Kernel and stride of each convolution."""
+        rest = len(self.config.widths) - 1
+        return (self.config.kernel, *(3,) * rest), (self.config.stride, *(1,) * rest)
+
+    def _check(self, image_shape: tuple[int, ...]) -> None:
+        if image_shape[0] != self.image_shape[0]:
+            raise ShapeError(
+                f"this tower was built for images (channels, height, width) of {self.image_shape}, "
+                f"got {image_shape}; bring the images to that shape"
+            )
+
+
+def _windows(side: int, grid: int) -> tuple[int, int, int]:
+    """How many windows cover a side, their distance, and their length: equal ones that overlap where need be."""
+    count = min(side, grid)
+    distance = side // count
+    return count, distance, side - (count - 1) * distance

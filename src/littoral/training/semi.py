@@ -1,0 +1,161 @@
+"""Training on few labels and many images without: labels are spread over a graph of all images and then trained on.
+
+The graph joins images that the trained network finds alike, by the features of all its branches: shallow features tell
+apart what deep ones confuse, and the other way round. Spreading and training take turns, since a network that was
+trained on the spread labels gives better features.
+
+Leaves to others: the spreading (`propagate.py`), the training (`loop.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64, UInt8
+from sklearn.decomposition import PCA
+
+from littoral.nn.inference import BATCH_SIZE, predict_probabilities
+from littoral.nn.inputs import to_input
+from littoral.nn.layers import flatten
+from littoral.nn.model import FusionNet
+from littoral.specs import ImageSpec
+from littoral.training.history import EpochRecord
+from littoral.training.loop import Observer, Silent, train
+from littoral.training.propagate import propagate, similarity_graph
+from littoral.training.recipe import Recipe
+
+ROUNDS = 3
+"""Times that labels are spread and trained on. Later rounds changed under a tenth of a point."""
+
+COMPONENTS = 100
+"""Principal components of the features that images are compared by."""
+
+CHECKED_ON = 10_000
+"""Images without label, at most, that the check spreads labels over."""
+
+CHECK_SHARE = 1 / 3
+"""The check trains for this part of the recipe's steps."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What became of the images without a label. `used`: they were trained on.
+
+    `held_out`: labels that the check kept back, in two halves; of these `alone` were told right by a network trained on
+    the other half alone, `spread` by spreading the labels of the other half. None where each class has but one label,
+    so that nothing could be checked.
+    """
+
+    images: int
+    used: bool
+    held_out: int | None = None
+    alone: int | None = None
+    spread: int | None = None
+
+
+def train_with_unlabelled(
+    fresh: Callable[[int], FusionNet],
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " m"],
+    classes: int,
+    spec: ImageSpec,
+    recipe: Recipe,
+    after: Recipe,
+    seed: int,
+    device: torch.device,
+    observer: Observer,
+) -> tuple[FusionNet, list[EpochRecord], Unlabelled]:
+    """A network trained on `images`, of which the first m have `labels`: the others by spread labels.
+
+    `fresh` makes a network from a seed. `recipe` is the training on the labels, `after` that on spread labels, which
+    count the less the less they are sure. Where the check finds that spreading tells fewer held-out labels right than
+    the labels alone, the others are left out.
+    """
+    m = len(labels)
+    checked = _check(fresh, images, labels, classes, spec, recipe, seed, device)
+    model = fresh(seed)
+    history = train(model, images[:m], labels, spec, recipe, seed, device, observer)
+    if not checked.used:
+        return model, history, checked
+    for number in range(1, ROUNDS + 1):
+        graph = similarity_graph(_features(model, images, spec))
+        shares = propagate(graph, np.arange(m), labels, classes)
+        shares[:m] = np.eye(classes)[labels]
+        weights = sureness(shares)
+        more = train(
+            model,
+            images,
+            shares.argmax(1),
+            spec,
+            after,
+            seed + number,
+            device,
+            observer,
+            weights=weights / weights.mean(),
+        )
+        first, last = len(history), history[-1].step
+        history += [replace(record, epoch=record.epoch + first, step=record.step + last) for record in more]
+    return model, history, checked
+
+
+def sureness(shares: Float64[np.ndarray, "n classes"]) -> Float64[np.ndarray, " n"]:
+    """One less the entropy over that of no knowledge: 1 where a row names one class, 0 where all are alike."""
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
+    sure: Float64[np.ndarray, " n"] = np.clip(1 - entropy / np.log(shares.shape[1]), 0, 1)
+    return sure
+
+
+def _check(
+    fresh: Callable[[int], FusionNet],
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " m"],
+    classes: int,
+    spec: ImageSpec,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+) -> Unlabelled:
+    """Two-fold: each half of the labels is told by the other, with and without images that have none."""
+    m, unlabelled = len(labels), len(images) - len(labels)
+    rng = np.random.default_rng([seed, 1])
+    if np.unique(labels, return_counts=True)[1].min() < 2:
+        return Unlabelled(unlabelled, used=True)
+    half = np.empty(m, np.int64)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        half[members] = np.arange(len(members)) % 2
+    some = m + np.sort(rng.permutation(unlabelled)[:CHECKED_ON])
+    short = recipe.lasting(steps=max(1, round(CHECK_SHARE * recipe.total_steps(m // 2))))
+    alone = spread = 0
+    for held in (0, 1):
+        known, kept = np.flatnonzero(half != held), np.flatnonzero(half == held)
+        model = fresh(seed)
+        train(model, images[known], labels[known], spec, short, seed, device, Silent())
+        alone += int((predict_probabilities(model, images[kept], spec).argmax(1) == labels[kept]).sum())
+        seen = np.concatenate([known, kept, some])
+        graph = similarity_graph(_features(model, images[seen], spec))
+        shares = propagate(graph, np.arange(len(known)), labels[known], classes)
+        told = shares[len(known) : len(known) + len(kept)].argmax(1)
+        spread += int((told == labels[kept]).sum())
+    return Unlabelled(unlabelled, spread >= alone, m, alone, spread)
+
+
+def _features(
+    model: FusionNet, images: UInt8[np.ndarray, "n height width channels"], spec: ImageSpec
+) -> Float32[np.ndarray, "n size"]:
+    """The features of all fused branches, one after the other, as their principal components."""
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.inference_mode():
+        batches = []
+        for start in range(0, len(images), BATCH_SIZE):
+            x = to_input(torch.tensor(images[start : start + BATCH_SIZE], device=device), spec)
+            features = [flatten(feature) for feature in model.branch_features(x).values()]
+            batches.append(torch.cat(features, dim=1).cpu())
+    found = torch.cat(batches).numpy()
+    components = min(COMPONENTS, *found.shape)
+    reduced: Float32[np.ndarray, "n size"] = PCA(components, svd_solver="covariance_eigh").fit_transform(found)
+    return reduced.astype(np.float32)
