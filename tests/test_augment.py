@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
-from littoral.training.augment import Augment, Moves, draw, moved
+from littoral.training.augment import Moves, draw, moved
+from littoral.training.recipe import Augment
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
@@ -113,3 +114,5 @@ def test_strengths_that_cannot_be_are_refused() -> None:
         Augment(rotate=-1.0)
     with pytest.raises(InputError, match="below 1"):
         Augment(scale=1.0)
+    with pytest.raises(InputError, match="0 or more"):
+        Augment(shear=float("nan"))

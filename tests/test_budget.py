@@ -100,7 +100,7 @@ def test_a_run_on_a_machine_that_became_slow_is_stopped_near_the_budget_and_says
     assert 2.0 < clock.now - start < 1.06 * 2.0  # one step is 2 % of this budget
     assert stopped.record["stopped_early"]
     assert stopped.record["steps"] < stopped.recipe.steps
-    assert stopped.record["images_seen"] == stopped.record["steps"] * 64
+    assert stopped.record["images_seen"] == stopped.record["steps"] * stopped.recipe.batch_size
     assert all(value.isfinite().all() for value in stopped.model.state_dict().values())
 
 

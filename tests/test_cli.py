@@ -146,34 +146,40 @@ def test_fit_without_a_name_says_where_the_model_is(call: Callable) -> None:
 
 
 @pytest.fixture
-def eleven_hundred() -> str:
-    """Of each of two classes 550 images for training and 25 for testing, of 8 × 8 pixels."""
-    parts = np.repeat(["train", "test"], [1100, 50])
-    images = np.random.default_rng(0).integers(0, 256, (1150, 8, 8), np.uint8)
-    np.savez("noise.npz", images=images, labels=np.arange(1150) % 2, split=parts)
+def many() -> str:
+    """Of each of two classes 20 images more for training than are few, and 25 for testing, of 8 × 8 pixels."""
+    parts = np.repeat(["train", "test"], [2 * presets.FEW_LABELS + 40, 50])
+    images = np.random.default_rng(0).integers(0, 256, (len(parts), 8, 8), np.uint8)
+    np.savez("noise.npz", images=images, labels=np.arange(len(parts)) % 2, split=parts)
     return "noise.npz"
 
 
 @pytest.mark.parametrize(
-    ("options", "preset"),
-    [((), "swift"), (("--labels-per-class", "501"), "swift"), (("--labels-per-class", "500"), "few")],
+    ("labels_per_class", "preset"),
+    [(None, "swift"), (presets.FEW_LABELS + 1, "swift"), (presets.FEW_LABELS, "few")],
 )
 def test_the_preset_that_is_not_named_goes_by_the_number_of_labels(
-    call: Callable, eleven_hundred: str, options: tuple[str, ...], preset: str
+    call: Callable, many: str, labels_per_class: int | None, preset: str
 ) -> None:
-    code, out, err = call("fit", eleven_hundred, "--steps", "1", *options, "--quiet", "--json", "--out", "m")
+    options = () if labels_per_class is None else ("--labels-per-class", str(labels_per_class))
+    code, out, err = call("fit", many, "--steps", "1", *options, "--quiet", "--json", "--out", "m")
     assert code == 0, err
     assert json.loads(out)["preset"] == preset
     assert load_model(Path("m")).record["preset"] == preset
-    code, out, err = call(
-        "compare", eleven_hundred, "--steps", "1", "--seeds", "1", "--arms", "deep", *options, "--quiet"
-    )
+    code, out, err = call("compare", many, "--steps", "1", "--seeds", "1", "--arms", "deep", *options, "--quiet")
     assert code == 0, err
     assert f"50 test images of noise.npz, preset {preset}; intervals" in out
 
 
-def test_progress_names_the_preset_that_was_chosen(call: Callable, eleven_hundred: str) -> None:
-    _, _, err = call("fit", eleven_hundred, "--steps", "1", "--out", "m")
+def test_help_says_from_how_many_images_on_the_preset_is_another(call: Callable) -> None:
+    for command in ("fit", "compare"):
+        assert f"few up to {presets.FEW_LABELS:,} training images a class" in " ".join(
+            call(command, "--help")[1].split()
+        )
+
+
+def test_progress_names_the_preset_that_was_chosen(call: Callable, many: str) -> None:
+    _, _, err = call("fit", many, "--steps", "1", "--out", "m")
     assert "swift fused" in err
 
 
@@ -186,7 +192,7 @@ def assert_same(one: str, other: str) -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-LONG = ["fit", "mnist", "--steps", "200", "--threads", "1"]  # four epochs
+LONG = ["fit", "mnist", "--preset", "tiny", "--epochs", "12", "--threads", "1"]
 
 
 def start_and_stop_in_epoch(epoch: int, number: int, out: str) -> subprocess.CompletedProcess[str]:
@@ -209,7 +215,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize("epoch", [2, 4])
 def test_a_killed_run_goes_on_to_the_same_weights(whole: Path, epoch: int) -> None:
     assert start_and_stop_in_epoch(epoch, signal.SIGKILL, "killed").returncode == -signal.SIGKILL
     assert not Path("killed").exists()
@@ -385,7 +391,21 @@ def test_compare_overwrites_no_results(call: Callable) -> None:
 
 
 def test_an_interrupted_comparison_says_what_is_kept() -> None:
-    command = [*ON_PART, "compare", "mnist", "--epochs", "2", "--seeds", "5", "--threads", "1", "--out", "results"]
+    command = [
+        *ON_PART,
+        "compare",
+        "mnist",
+        "--preset",
+        "tiny",
+        "--epochs",
+        "9",
+        "--seeds",
+        "5",
+        "--threads",
+        "1",
+        "--out",
+        "results",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not Path("results/results.json").exists():
         time.sleep(0.01)

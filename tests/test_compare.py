@@ -11,7 +11,7 @@ import pytest
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.studies.compare import compare
-from littoral.training.presets import get_preset
+from littoral.training.presets import FEW_LABELS, get_preset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,9 +40,11 @@ def test_compare_equals_the_same_arm_trained_alone(small: ImageStore) -> None:
 
 
 def test_compare_takes_the_preset_that_fits_the_number_of_labels(small: ImageStore) -> None:
-    many = ImageStore(small.images[:600, 10:18, 10:18].repeat(4, 0), np.arange(2400) % 2, ("a", "b"))
-    many = replace(many, split=np.where(np.arange(2400) < 2000, "train", "test"))
-    for labels_per_class, preset in ((None, "swift"), (501, "swift"), (500, "few")):
+    number = np.arange(2 * FEW_LABELS + 100)
+    images = small.images[number % 600, 10:18, 10:18]
+    split = np.where(number < 2 * FEW_LABELS + 20, "train", "test")
+    many = ImageStore(images, number % 2, ("a", "b"), split=split)
+    for labels_per_class, preset in ((None, "swift"), (FEW_LABELS + 1, "swift"), (FEW_LABELS, "few")):
         result = compare(many, arms=["fused"], seeds=1, steps=1, labels_per_class=labels_per_class)
         assert result.settings["preset"] == preset
         assert result.settings["recipe"] == asdict(get_preset(preset).recipe.lasting(steps=1))

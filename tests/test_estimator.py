@@ -106,16 +106,16 @@ def test_labels_come_back_from_a_file_as_they_went(
     assert loaded.score(images, given) == fitted.score(images, given)
 
 
-@pytest.mark.parametrize(("images", "preset"), [(1000, "few"), (1002, "swift")])
+@pytest.mark.parametrize(("labels", "preset"), [(presets.FEW_LABELS, "few"), (presets.FEW_LABELS + 1, "swift")])
 def test_the_preset_that_is_not_named_goes_by_the_number_of_labels(
-    images: int, preset: str, arrays: tuple[np.ndarray, np.ndarray]
+    labels: int, preset: str, arrays: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    X = np.concatenate([arrays[0][:, ::2, ::2]] * 2)[:1002]
-    y = np.where(np.arange(1002) < images, np.arange(1002) % 2, -1)  # those without a label count for nothing
-    classifier = lt.FusionClassifier(steps=1, random_state=0, unlabelled=-1).fit(X, y)
+    number = np.arange(2 * labels)
+    X, y = arrays[0][number % 640, 10:18, 10:18], number % 2
+    classifier = lt.FusionClassifier(steps=1, random_state=0).fit(X, y)
     assert classifier.preset is None
     assert classifier.model_.record["preset"] == preset
-    named = lt.FusionClassifier(preset, steps=1, random_state=0, unlabelled=-1).fit(X, y)
+    named = lt.FusionClassifier(preset, steps=1, random_state=0).fit(X, y)
     assert weights_of(named) == weights_of(classifier)
 
 

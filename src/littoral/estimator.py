@@ -91,7 +91,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         named = None if self.preset is None else get_preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
-        if self.time_budget is not None and length != (None, None):
+        budget = None if self.time_budget is None else float(self.time_budget)
+        if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
         given = self._given(X, reset=True)
@@ -110,7 +111,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device,
             Silent(),
             sample_weight=weights,
-            time_budget=self.time_budget,
+            time_budget=budget,
         )
         model.record.update(
             trained_on=remember(store),

@@ -13,30 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from littoral.errors import InputError
-
-
-@dataclass(frozen=True)
-class Augment:
-    """How far an image is moved at most. Each number is drawn evenly between minus and plus the value.
-
-    `rotate`: degrees. `scale`: share of the size, each axis by itself. `shear`: sideways, as a share of the height.
-    `shift`: share of the side, each axis by itself. `elastic`: standard deviation, as a share of the side, of a smooth
-    field of displacements (normally distributed on a grid of 4 × 4 knots, cubic between; after Simard, Steinkraus and
-    Platt 2003). What comes in from outside is the image's edge, drawn out.
-    """
-
-    rotate: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    elastic: float = 0.0
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        if min(self.rotate, self.scale, self.shear, self.shift, self.elastic) < 0 or self.scale >= 1:
-            raise InputError(f"the strengths of an augmentation are 0 or more, and scale is below 1; got {self}")
+from littoral.training.recipe import Augment
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class TimeBudget:
 
     @classmethod
     def starting_now(cls, seconds: float) -> TimeBudget:
-        """A budget whose clock starts now; raises InputError for one that is not positive."""
-        if not seconds > 0:
+        """A budget whose clock starts now; raises InputError for one that is no positive number."""
+        if not 0 < seconds < math.inf:
             raise InputError(f"a time budget is a positive number of seconds, got {seconds}")
         return cls(seconds, time.perf_counter())
 

@@ -121,7 +121,7 @@ def train(
     # a GPU's convolutions are repeatable only when cuDNN is told so; a CPU's are anyway
     cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
     with cudnn, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while step < total and (budget is None or not budget.over):
+        while step < total and not (budget is not None and budget.over and history):  # one step at least
             epoch = len(history) + 1
             rng = np.random.default_rng([seed, epoch])
             torch.manual_seed(int(rng.integers(2**63)))  # for layers that draw, such as dropout

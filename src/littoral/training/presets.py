@@ -19,8 +19,7 @@ from littoral.nn.matched import matched
 from littoral.nn.model import BranchConfig, FusionNetConfig
 from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageShape
-from littoral.training.augment import Augment
-from littoral.training.recipe import Recipe
+from littoral.training.recipe import Augment, Recipe
 
 FEW_LABELS = 1000
 """Where no preset is named: `few` up to so many training images a class (on average), `swift` for more."""

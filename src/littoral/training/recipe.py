@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Int64
 
 from littoral.errors import InputError
-from littoral.training.augment import Augment
 
 Balance = Literal["none", "loss", "sampler", "auto"]
 
@@ -20,6 +19,29 @@ SHORTEST_EPOCH = 50
 
 UNBALANCED = 2.0
 """Classes are called unbalanced where the largest has more than so many times the images of the smallest."""
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far an image is moved at most. Each number is drawn evenly between minus and plus the value.
+
+    `rotate`: degrees. `scale`: share of the size, each axis by itself. `shear`: sideways, as a share of the height.
+    `shift`: share of the side, each axis by itself. `elastic`: standard deviation, as a share of the side, of a smooth
+    field of displacements (normally distributed on a grid of 4 × 4 knots, cubic between; after Simard, Steinkraus and
+    Platt 2003). What comes in from outside is the image's edge, drawn out.
+    """
+
+    rotate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if min(self.rotate, self.scale, self.shear, self.shift, self.elastic) < 0 or self.scale >= 1:
+            raise InputError(f"the strengths of an augmentation are 0 or more, and scale is below 1; got {self}")
 
 
 @dataclass(frozen=True)
