@@ -181,7 +181,7 @@ CASCADES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "the last branch unfused": (lambda a, b: a.update(unfused=["gradients", "deep"]), "can be unfused"),
     "unfused and no cascade": (lambda a, b: a.update(topology="parallel"), "can be unfused"),
     "no cascade": (lambda a, b: a.update(topology="parallel", unfused=[]), "do not fit its architecture"),
-    "another order": (lambda a, b: a.update(branches=dict(reversed(b.items())), unfused=[]), "do not fit"),
+    "another order": (lambda a, b: a.update(branches=dict(reversed(b.items())), unfused=[]), "has to be first"),
     "a branch called fused": (lambda a, b: b.update(fused=b.pop("deep")), "cannot be called 'fused'"),
     "no branch heads": (lambda a, b: a.update(branch_heads=False), "expected none"),
     "no normalisation": (lambda a, b: a.update(batch_norm=False), "expected none"),
@@ -201,7 +201,7 @@ CASCADES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "no coarse cell": (lambda a, b: b["gradients"].update(coarse=0), "a hog branch needs"),
     "a dense layer as a map": (
         lambda a, b: b.update(gradients={"type": "conv", "widths": [4], "pool_after": [], "dense": 3}),
-        "do not fit its architecture",
+        "no use for a dense layer",
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from littoral.model_file import load_model, model_bytes, model_from_bytes, save_
 from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Silent
 from littoral.training.presets import default_preset, get_preset
+from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, choose_device, fit_arm
 
 FLATTENED = ("n_features_in_", "feature_names_in_")
@@ -91,7 +93,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         named = None if self.preset is None else get_preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
-        budget = None if self.time_budget is None else float(self.time_budget)
+        budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
@@ -225,6 +227,24 @@ def _whole(name: str, value: Any) -> int | None:
         raise InputError(f"{name} must be a whole number or None, got {value!r}") from error
 
 
+def _recipe_of(preset: str) -> Recipe | None:
+    """The recipe of a preset; None for one that this version does not know."""
+    try:
+        return get_preset(preset).recipe
+    except InputError:
+        return None
+
+
+def _seconds(time_budget: Any) -> float | None:
+    """A number of any type, such as numpy's, as a float."""
+    if time_budget is None:
+        return None
+    seconds = float(time_budget) if isinstance(time_budget, numbers.Real) else math.nan
+    if not 0 < seconds < math.inf:
+        raise InputError(f"time_budget must be a positive number of seconds or None, got {time_budget!r}")
+    return seconds
+
+
 def _seed(random_state: Any) -> int:
     """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
     if isinstance(random_state, int | np.integer):
@@ -251,11 +271,12 @@ def load(path: str | Path) -> FusionClassifier:
     features, names = record.get("features"), record.get("feature_names")
     if features not in (None, math.prod(shape)) or (names and len(names) != features):
         raise ModelFileError(f"{path} contradicts itself: its record names features that do not fit its image form")
+    own = trained.recipe == _recipe_of(record["preset"])
     classifier = FusionClassifier(
         preset=record["preset"],
         arm=record["arm"],
-        epochs=trained.recipe.epochs,
-        steps=trained.recipe.steps,
+        epochs=None if own else trained.recipe.epochs,
+        steps=None if own else trained.recipe.steps,
         random_state=record.get("seed"),
         image_shape=None if features is None else shape,
     )

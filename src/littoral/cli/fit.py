@@ -66,7 +66,7 @@ def fit(
     named = None if preset is None else get_preset(preset)
     way = None if balance is None else one_of("--balance", balance, BALANCES)
     (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
-    if time_budget is not None and (epochs is not None or steps is not None or not time_budget > 0):
+    if time_budget is not None and (epochs is not None or steps is not None or not 0 < time_budget < float("inf")):
         raise InputError(
             "--time-budget is a positive number of seconds, without --epochs and --steps, "
             f"got {time_budget} with {epochs} epochs and {steps} steps"

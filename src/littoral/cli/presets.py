@@ -39,7 +39,10 @@ def presets(json: options.Json = False) -> None:
     for preset in PRESETS.values():
         arms = preset.arms(SHOWN_SHAPE, SHOWN_CLASSES)
         print(f"{preset.name}: {preset.summary}")
-        length = f"{preset.recipe.epochs} epochs" if preset.recipe.epochs else f"{preset.recipe.steps} steps"
+        epochs, steps = preset.recipe.epochs, preset.recipe.steps
+        length = f"{epochs} epoch{'s' if epochs != 1 else ''}" if epochs else f"{steps} steps"
+        if preset.recipe.min_steps:
+            length += f", {preset.recipe.min_steps} steps at least,"
         print(f"  trains: {length} unless --epochs or --steps says otherwise")
         print(f"  expect: {preset.expected}")
         print(f"  cost:   {preset.cost}")

@@ -113,7 +113,7 @@ class HogConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if self.bins < 6 or self.bins % 2 or min(self.fine, self.coarse or 1) < 1:
+        if self.bins < 6 or self.bins % 2 or min(self.fine, 1 if self.coarse is None else self.coarse) < 1:
             raise InputError(f"a hog branch needs an even number of bins from 6 up and positive cells, got {self}")
 
     def build(self, image_shape: ImageShape) -> HogBranch:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from littoral.errors import InputError
@@ -20,8 +21,10 @@ from littoral.nn.layers import flatten, glorot_linear
 from littoral.nn.tower import TowerConfig
 from littoral.specs import FeatureSpec, ImageShape
 
-BranchConfig = ConvConfig | TowerConfig | HogConfig
+BranchConfig = Annotated[ConvConfig | TowerConfig | HogConfig, Field(discriminator="type")]
 FusionConfig = ConcatConfig
+
+MOST_BRANCHES = 16
 
 FUSED = "fused"
 """What the head over the fused vector is called beside the branches' own heads."""
@@ -55,6 +58,8 @@ class FusionNetConfig:
             raise InputError(f"an image shape needs positive (channels, height, width), got {self.image_shape}")
         if self.classes < 2:
             raise InputError(f"a classifier needs at least two classes, got {self.classes}")
+        if len(self.branches) > MOST_BRANCHES:
+            raise InputError(f"a network has at most {MOST_BRANCHES} branches, got {len(self.branches)}")
         if not self.branches or not all(name.isidentifier() for name in self.branches):
             raise InputError(f"branches need one or more names that are identifiers, got {list(self.branches)}")
         if taken := [name for name in self.branches if hasattr(nn.ModuleDict, name) or name == FUSED]:
@@ -66,6 +71,16 @@ class FusionNetConfig:
         followed = list(self.branches)[:-1] if self.topology == "cascade" else []
         if not set(self.unfused) <= set(followed):
             raise InputError(f"only branches that others of a cascade go on from can be unfused, got {self.unfused}")
+        if any(
+            isinstance(branch, ConvConfig) and branch.dense for name in self.unfused for branch in [self.branches[name]]
+        ):
+            raise InputError("an unfused branch has no use for a dense layer: set its dense to None")
+        if self.topology == "cascade" and any(
+            isinstance(branch, HogConfig) for branch in list(self.branches.values())[1:]
+        ):
+            raise InputError(
+                "a hog branch learns nothing and stops what is before it from learning: it has to be first"
+            )
 
 
 class FusionNet(nn.Module):

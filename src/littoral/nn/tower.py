@@ -36,7 +36,7 @@ class TowerConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if not self.widths or min(*self.widths, self.stride, self.grid) < 1 or self.kernel % 2 != 1:
+        if not self.widths or min(*self.widths, self.kernel, self.stride, self.grid) < 1 or self.kernel % 2 != 1:
             raise InputError(f"a tower needs positive widths, stride and grid and an odd kernel, got {self}")
         if sorted(set(self.pool_after)) != list(self.pool_after) or not set(self.pool_after) <= set(
             range(1, len(self.widths) + 1)

@@ -147,9 +147,10 @@ def compare(
     shape, classes = (channels, height, width), len(data.class_names)
     own = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
     names = (*own, *beside)
+    others = {name: _contestant(name, balance) for name in beside}
     if not own or len(set(names)) < len(names):
         raise InputError(f"arms must be one or more different names, got {list(names)}")
-    contestants = {name: (chosen, name, recipe) for name in own} | {name: _contestant(name, balance) for name in beside}
+    contestants = {name: (chosen, name, recipe) for name in own} | others
     costs = {name: config_cost(get_arm(of, arm, shape, classes)) for name, (of, arm, _) in contestants.items()}
     runs: dict[str, list[Run]] = {name: [] for name in names}
     settings: dict[str, Any] = {

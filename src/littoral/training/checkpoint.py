@@ -76,14 +76,15 @@ def load_checkpoint(
     return [EpochRecord(**record) for record in state["history"]]
 
 
-def planned_steps(path: Path) -> int | None:
-    """The steps that the recipe of the run behind a checkpoint sets; None where it sets none or it cannot be read."""
+def planned_steps(path: Path, time_budget: float) -> int | None:
+    """The steps that were set for the run behind a checkpoint by this time budget; None where it is of another run."""
     try:
         with safe_open(path, framework="pt") as file:
             state: dict[str, Any] = json.loads((file.metadata() or {}).get("state", "{}"))
     except (SafetensorError, OSError):
         return None
-    steps: int | None = state.get("identity", {}).get("recipe", {}).get("steps")
+    identity = state.get("identity", {})
+    steps: int | None = identity.get("recipe", {}).get("steps") if identity.get("time_budget") == time_budget else None
     return steps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -40,7 +41,8 @@ class Augment:
     __pydantic_config__ = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if min(self.rotate, self.scale, self.shear, self.shift, self.elastic) < 0 or self.scale >= 1:
+        strengths = (self.rotate, self.scale, self.shear, self.shift, self.elastic)
+        if not all(0 <= strength < math.inf for strength in strengths) or self.scale >= 1:
             raise InputError(f"the strengths of an augmentation are 0 or more, and scale is below 1; got {self}")
 
 
@@ -95,7 +97,7 @@ class Recipe:
             )
         if self.optimiser not in ("adam", "adamw"):
             raise InputError(f"optimiser must be adam or adamw, got {self.optimiser!r}")
-        if min(self.min_steps, self.weight_decay, self.branch_loss) < 0:
+        if not all(0 <= value < math.inf for value in (self.min_steps, self.weight_decay, self.branch_loss)):
             raise InputError(
                 "min_steps, weight_decay and branch_loss are 0 or more, "
                 f"got {self.min_steps}, {self.weight_decay}, {self.branch_loss}"

@@ -79,7 +79,11 @@ def fit_arm(
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
     budget = None
     if time_budget is not None:
-        planned = planned_steps(checkpoint) if resume and checkpoint is not None and checkpoint.exists() else None
+        planned = (
+            planned_steps(checkpoint, time_budget)
+            if resume and checkpoint is not None and checkpoint.exists()
+            else None
+        )
         if planned is None:
             budget = TimeBudget.starting_now(time_budget)
             planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
@@ -102,6 +106,7 @@ def fit_arm(
         "architecture": asdict(config),
         "image form": asdict(spec),
         "classes": store.class_names,
+        "time_budget": time_budget,
     }
 
     if unlabelled is not None and len(unlabelled) and preset.unlabelled is not None:
