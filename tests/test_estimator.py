@@ -331,7 +331,9 @@ def test_unlabelled_rows_are_left_out(
     alone = fit_tiny(images[kept], np.array([value for value in y if value not in (None, unlabelled)]), weights[kept])
     assert weights_of(classifier) == weights_of(alone)
     assert classifier.classes_.tolist() == alone.classes_.tolist()
-    assert classifier.model_.record["unlabelled"] == 90 - kept.sum() > 0
+    left_out = classifier.model_.record["unlabelled"]
+    assert left_out["images"] == 90 - kept.sum() > 0
+    assert not left_out["used"]
     assert classifier.model_.record["images"] == kept.sum()
 
 

@@ -48,7 +48,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         None means their own median, at most 64 on the longer side. Of other X: what the images must be.
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
-    unlabelled : the value in y that marks a row without a label, besides None. Such rows are not trained on.
+    unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
+        unless a check finds that they do harm; the others leave them out. `model_.record["unlabelled"]` tells.
 
     Attributes
     ----------
@@ -102,7 +103,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         weights = row_weights(targets, sample_weight, self.class_weight)
-        store, mapped = _training_store(given, targets, whole_shape(self.image_shape))
+        store, mapped, others = _training_store(given, targets, whole_shape(self.image_shape))
         preset = default_preset(store.labels) if named is None else named
         model: TrainedModel = fit_arm(
             preset,
@@ -114,10 +115,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Silent(),
             sample_weight=weights,
             time_budget=budget,
+            unlabelled=others,
         )
         model.record.update(
             trained_on=remember(store),
-            unlabelled=int((~targets.labelled).sum()),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),
             feature_names=[str(name) for name in self.__dict__.get("feature_names_in_", ())],
@@ -190,19 +191,25 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _training_store(
     given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None
-) -> tuple[ImageStore, bool]:
-    """The labelled images with their labels, and whether their numbers were mapped to 0..255."""
+) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
+    """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
     names = tuple(str(label) for label in targets.classes)
+    labelled, every = targets.labelled, bool(targets.labelled.all())
     if isinstance(given, list):
-        chosen = [path for path, labelled in zip(given, targets.labelled, strict=True) if labelled]
-        return ImageStore(read_training_paths(chosen, image_shape), targets.index, names, source="files"), False
+        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape)
+        store = ImageStore(pixels, targets.index, names, source="files")
+        return (
+            store,
+            False,
+            None if every else read_paths([given[row] for row in np.flatnonzero(~labelled)], store.spec()),
+        )
     images = as_training_images(given, image_shape)
-    if not targets.labelled.all():
-        images = images[targets.labelled]
+    chosen, others = (images, None) if every else (images[labelled], images[~labelled])
     if images.dtype == np.uint8:
-        return ImageStore(np.ascontiguousarray(images), targets.index, names), False
-    value_range = range_of(images)
-    return ImageStore(to_pixels(images, value_range), targets.index, names, value_range=value_range), True
+        return ImageStore(np.ascontiguousarray(chosen), targets.index, names), False, others
+    value_range = range_of(chosen)
+    store = ImageStore(to_pixels(chosen, value_range), targets.index, names, value_range=value_range)
+    return store, True, None if others is None else to_pixels(others, value_range)
 
 
 def _labels(trained: TrainedModel) -> NDArray[Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
 from littoral.images.named import NAMES
 from littoral.images.seen import remember
 from littoral.images.splits import label_budget, train_test
-from littoral.images.store import ImageStore
+from littoral.images.store import ImageStore, pixel_hashes
 from littoral.model_file import require_model_place, save_model
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset, default_preset, get_arm
@@ -29,6 +31,13 @@ def preset_for(data: ImageStore, seed: int, labels_per_class: int | None) -> Pre
     return default_preset(_parts(data, seed, labels_per_class)[0].labels)
 
 
+def rest_of(data: ImageStore, seed: int, labels_per_class: int) -> NDArray[np.uint8]:
+    """The images of the training part that a label budget leaves over; their labels are forgotten."""
+    train_part, _ = train_test(data, seed)
+    over = np.setdiff1d(np.arange(len(train_part)), label_budget(train_part.labels, labels_per_class, seed))
+    return train_part.images[over]
+
+
 def fit_file(
     data: ImageStore,
     preset: Preset,
@@ -41,11 +50,13 @@ def fit_file(
     observer: Observer,
     resume: bool,
     time_budget: float | None = None,
+    unlabelled: NDArray[np.uint8] | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
     `labels_per_class`: train on so many images of each class only. `resume`: go on from the checkpoint of the same run
-    where there is one. `time_budget`: seconds that training may take, see `fit_arm`.
+    where there is one. `time_budget`: seconds that training may take, see `fit_arm`. `unlabelled`: images without a
+    label to train on too, see there; such a run keeps no checkpoint. Those that are equal to a test image are left out.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
@@ -63,6 +74,8 @@ def fit_file(
         raise InputError(f"nothing to resume: {target} is finished; leave --resume out to train it anew")
 
     train_part, test_part = _parts(data, seed, labels_per_class)
+    if unlabelled is not None:
+        unlabelled = unlabelled[~np.isin(pixel_hashes(unlabelled), pixel_hashes(test_part.images))]
     trained = fit_arm(
         preset,
         arm,
@@ -75,6 +88,7 @@ def fit_file(
         resume=resume,
         shown=test_part if preset.shows_test_accuracy else None,
         time_budget=time_budget,
+        unlabelled=unlabelled,
     )
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)

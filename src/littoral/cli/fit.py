@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,12 @@ from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from littoral.images.store import ImageStore
 
 
 def fit(
@@ -29,6 +35,14 @@ def fit(
     time_budget: Annotated[
         float | None,
         typer.Option(help="Seconds that training may take, in place of --epochs or --steps.", show_default="no limit"),
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            help="Images without a label to train on too: a folder, or rest for the training images that "
+            "--labels-per-class leaves over. Preset few takes them.",
+            show_default="none",
+        ),
     ] = None,
     balance: options.Balance = None,
     resume: Annotated[
@@ -93,9 +107,18 @@ def fit(
         largest=None if named is None else named.largest,
     )
     checkpoint = checkpoint_of(target)
+    if unlabelled is not None and (resume or time_budget is not None):
+        raise InputError(
+            "a run with --unlabelled keeps no checkpoint and has no time budget: leave the other option out"
+        )
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
     chosen = preset_for(loaded.store, seed, labels_per_class) if named is None else named
+    others = None
+    if unlabelled is not None:
+        if chosen.unlabelled is None:
+            raise InputError(f"preset {chosen.name} cannot train on images without a label; use --preset few")
+        others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
         with follow(f"{chosen.name} {arm}", quiet) as observer:
             trained = fit_file(
@@ -110,6 +133,7 @@ def fit(
                 observer,
                 resume=resume,
                 time_budget=time_budget,
+                unlabelled=others,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -122,6 +146,9 @@ def fit(
             "when the steps were set, and the time budget was used up"
         )
     test = record["test"]
+    found = record["unlabelled"]
+    if found is not None:
+        say(_what_became_of(found))
     if json:
         print_json(
             {
@@ -136,6 +163,7 @@ def fit(
                 "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
+                "unlabelled": found,
                 "balance": trained.recipe.balance,
                 "out": str(target),
             }
@@ -151,3 +179,35 @@ def fit(
             f"preset {chosen.name}, seed {seed}\n"
             f"model file: {target}"
         )
+
+
+def _unlabelled(
+    where: str, store: ImageStore, seed: int, labels_per_class: int | None, quiet: bool
+) -> NDArray[np.uint8]:
+    """The images that --unlabelled names, in the form of those of the data set."""
+    from littoral.errors import InputError
+    from littoral.fit_file import rest_of
+    from littoral.images.paths import read_readable
+    from littoral.images.sources import image_files
+
+    if where == "rest":
+        if labels_per_class is None:
+            raise InputError("--unlabelled rest means the images that --labels-per-class leaves over: give that too")
+        return rest_of(store, seed, labels_per_class)
+    files, _ = image_files([Path(where)])
+    images, unreadable = read_readable(files, store.spec())
+    if unreadable:
+        say(f"{where}: {len(unreadable):,} images left out: {'; '.join(unreadable[:10])}")
+    return images
+
+
+def _what_became_of(found: dict[str, Any]) -> str:
+    """What the record says of images without a label, in a sentence."""
+    count = f"{found['images']:,} images without a label"
+    if found["held_out"] is None:
+        return f"{count} were trained on; one label a class is too few to check whether they help"
+    checked = (
+        f"of {found['held_out']:,} labels held out, {found['alone']:,} were told right without them, "
+        f"{found['spread']:,} with them"
+    )
+    return f"{count} {'were trained on' if found['used'] else 'are left out, since they do harm'}: {checked}"

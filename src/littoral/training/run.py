@@ -154,9 +154,8 @@ def fit_arm(
         shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
         budget=budget,
     )
-    record = _record(origin, recipe, history, store) | {"time_budget": time_budget}
-    if unlabelled is not None:
-        record["unlabelled"] = asdict(Unlabelled(len(unlabelled), used=False))
+    left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
+    record = _record(origin, recipe, history, store) | {"time_budget": time_budget, "unlabelled": left_out}
     return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
 
 
