@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from littoral.nn.inference import BATCH_SIZE, predict_probabilities
 from littoral.nn.inputs import to_input
@@ -81,8 +82,7 @@ def train_with_unlabelled(
     if not checked.used:
         return model, history, checked
     for number in range(1, ROUNDS + 1):
-        graph = similarity_graph(_features(model, images, spec))
-        shares = propagate(graph, np.arange(m), labels, classes)
+        shares = _spread(model, images, labels, classes, spec)
         shares[:m] = np.eye(classes)[labels]
         weights = sureness(shares)
         more = train(
@@ -135,12 +135,24 @@ def _check(
         model = fresh(seed)
         train(model, images[known], labels[known], spec, short, seed, device, Silent())
         alone += int((predict_probabilities(model, images[kept], spec).argmax(1) == labels[kept]).sum())
-        seen = np.concatenate([known, kept, some])
-        graph = similarity_graph(_features(model, images[seen], spec))
-        shares = propagate(graph, np.arange(len(known)), labels[known], classes)
+        shares = _spread(model, images[np.concatenate([known, kept, some])], labels[known], classes, spec)
         told = shares[len(known) : len(known) + len(kept)].argmax(1)
         spread += int((told == labels[kept]).sum())
     return Unlabelled(unlabelled, spread >= alone, m, alone, spread)
+
+
+def _spread(
+    model: FusionNet,
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " m"],
+    classes: int,
+    spec: ImageSpec,
+) -> Float64[np.ndarray, "n classes"]:
+    """The share of each class in each image, from the labels of the first m, by what `model` finds alike."""
+    # NumPy and scikit-learn have threads of their own, which would go against torch's number and wait for each other
+    with threadpool_limits(torch.get_num_threads()):
+        graph = similarity_graph(_features(model, images, spec))
+        return propagate(graph, np.arange(len(labels)), labels, classes)
 
 
 def _features(
