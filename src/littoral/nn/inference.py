@@ -11,8 +11,9 @@ from littoral.nn.inputs import to_input
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
-BATCH_SIZE = 500
-"""Large enough to keep all cores busy on small images, small enough for the memory of a small machine."""
+BATCH_SIZE = 250
+"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6 times as
+long for `article`)."""
 
 
 def predict_probabilities(
