@@ -60,9 +60,12 @@ def record_weights(preset: str) -> None:
     append_row(WEIGHTS, {"date": date.today().isoformat(), "weights_sha256": digest.hexdigest()} | facts)
 
 
-def current_rows(path: Path, preset: str) -> list[dict[str, str]]:
-    """The rows that this code, or code that trains this preset alike, has made on this kind of machine."""
-    facts = machine() | {"preset": preset}
+def current_rows(path: Path, preset: str, threads: str | None = None) -> list[dict[str, str]]:
+    """The rows that this code, or code that trains this preset alike, has made on this kind of machine.
+
+    `threads`: their number of threads; None: that of this process.
+    """
+    facts = machine() | {"preset": preset} | ({} if threads is None else {"threads": threads})
     code = code_hash(preset)
     here = [row for row in read_rows(WEIGHTS) if _same_place(row, facts)]
     own = {row["weights_sha256"] for row in here if row["code"] == code}

@@ -229,7 +229,7 @@ def test_a_recipe_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, An
     assert words in refused(tmp_path / "m")
 
 
-@pytest.mark.parametrize("preset", ["swift", "few", "article"])
+@pytest.mark.parametrize("preset", ["swift", "strong", "few", "article"])
 @pytest.mark.parametrize("arm", ["fused", "matched"])
 def test_a_trained_preset_answers_bit_for_bit_the_same_from_its_file(
     small: ImageStore, tmp_path: Path, preset: str, arm: str

@@ -1,7 +1,8 @@
-"""What does few reach with 10, 30 and 100 labels a class and nothing else?
+"""What does few reach with 10, 30 and 100 labels a class and nothing else, and with images without a label beside?
 
     python benchmarks/labels/run.py                  # all that is missing: some hours on one thread
     python benchmarks/labels/run.py mnist fused      # one set, one arm
+    python benchmarks/labels/run.py mnist unlabelled # fused, 10 labels a class and the other images without theirs
     python benchmarks/labels/run.py page             # writes README.md from the rows
 
 `make bench-labels` runs the first and the last. Each run draws its labels from the training part by its seed and is
@@ -24,6 +25,7 @@ from statistics import mean, stdev
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import numpy as np
 import torch
 from records import append_row, code_hash, current_rows, machine, shared_folder, write_page
 
@@ -44,6 +46,8 @@ CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is no
 ROWS = HERE / "rows.csv"
 BUDGETS = (10, 30, 100)
 ARMS = ("fused", "shallow", "deep", "matched")
+UNLABELLED = "unlabelled"
+UNLABELLED_SEEDS, UNLABELLED_BUDGET = range(5), 10
 SEEDS = {"mnist": range(10), "fashion-mnist": range(5), "cifar10": range(5), "signs": range(5)}
 ARCHIVES = {"cifar10": ("cifar10-jpeg.tar.xz", "cifar10-jpeg"), "signs": ("sign-language-digits.tar.xz", "Dataset")}
 
@@ -69,13 +73,26 @@ def main(names: list[str], arms: list[str]) -> None:
     """Train what is missing; one row a run."""
     for name in names:
         with parts_of(name) as (training, test):
-            for arm, seed, budget in itertools.product(arms, SEEDS[name], BUDGETS):
+            cells = list(itertools.product(SEEDS[name], BUDGETS, arms))  # by seeds: a part of the grid is a fair part
+            if arms == [UNLABELLED]:
+                cells = [(seed, UNLABELLED_BUDGET, UNLABELLED) for seed in UNLABELLED_SEEDS]
+            for seed, budget, arm in cells:
                 cell = {"data": name, "arm": arm, "budget": str(budget), "seed": str(seed)}
                 if any(row | cell == row for row in current_rows(ROWS, PRESET)):
                     continue
-                chosen = training.subset(label_budget(training.labels, budget, seed))
+                drawn = label_budget(training.labels, budget, seed)
+                rest = np.setdiff1d(np.arange(len(training)), drawn)
                 preset = get_preset(PRESET)
-                trained = fit_arm(preset, arm, preset.recipe, chosen, seed, torch.device("cpu"), Silent())
+                trained = fit_arm(
+                    preset,
+                    "fused" if arm == UNLABELLED else arm,
+                    preset.recipe,
+                    training.subset(drawn),
+                    seed,
+                    torch.device("cpu"),
+                    Silent(),
+                    unlabelled=training.images[rest] if arm == UNLABELLED else None,
+                )
                 figures, cost = evaluate_model(trained, test), model_cost(trained.model)
                 row = {"code": CODE, "date": date.today().isoformat()} | cell
                 row |= {
@@ -107,6 +124,11 @@ def page() -> None:
             if arm == "fused":
                 front.append(f"| {name} | {' | '.join(cells)} |")
         values[name] = "\n".join(table)
+    beside = [row for row in rows if row["arm"] == UNLABELLED]
+    values[UNLABELLED] = _cell(beside)
+    values["unlabelled_seconds"] = f"{max((float(row['train_seconds']) for row in beside), default=0):.0f}"
+    if beside:
+        front.append(f"| mnist and 59,900 images without a label | {_cell(beside)} | | |")
     differences = ["| fused − | set | 10 | 30 | 100 |", "|---" * 5 + "|"]
     for name, other in itertools.product(SEEDS, ARMS[1:]):
         cells = [_difference(rows, name, other, str(budget)) for budget in BUDGETS]
@@ -145,7 +167,8 @@ if __name__ == "__main__":
             page()
         case []:
             main(list(SEEDS), list(ARMS))
-        case [name, arm] if name in SEEDS and arm in ARMS:
+            main(["mnist"], [UNLABELLED])
+        case [name, arm] if name in SEEDS and arm in (*ARMS, UNLABELLED):
             main([name], [arm])
         case _:
             sys.exit(__doc__)

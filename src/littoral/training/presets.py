@@ -208,6 +208,31 @@ _FEW = Preset(
     cost="under two minutes of one CPU core for images of 28×28, however many there are",
 )
 
+_STRONG = Preset(
+    name="strong",
+    summary="many labels and some minutes: the same idea, wider and deeper, its images moved in many ways",
+    recipe=Recipe(
+        epochs=12,
+        batch_size=128,
+        optimiser="adamw",
+        learning_rate=8e-3,
+        epsilon=1e-8,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        full_batches=True,
+        average=0.999,
+        augment=_MOVED,
+    ),
+    arms=_on_gradients(
+        TowerConfig((32, 48), pool_after=(2,), grid=4),
+        TowerConfig((80, 80)),
+        plain=(32, 48, 80, 80),
+        fuse_gradients=True,
+    ),
+    expected="not measured yet",
+    cost="half a minute an epoch of MNIST on two CPU cores",
+)
+
 _TINY = Preset(
     name="tiny",
     summary="the smallest network, for tests and first tries",
@@ -224,5 +249,7 @@ _TINY = Preset(
     largest=32,
 )
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (_SWIFT, _FEW, _ARTICLE, _ARTICLE_PROSE, _TINY)}
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset for preset in (_SWIFT, _STRONG, _FEW, _ARTICLE, _ARTICLE_PROSE, _TINY)
+}
 """Every preset by name, in the order in which `littoral presets` lists them."""

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 from scipy.sparse.linalg import cg
 from sklearn.neighbors import NearestNeighbors
 
-NEIGHBOURS = 10
+NEIGHBOURS = 20
 """Images that each is joined to, the nearest ones."""
 
 ALPHA = 0.99
