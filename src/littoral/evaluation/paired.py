@@ -53,15 +53,16 @@ def paired_difference(
     """Mean difference of two arms over new seeds and new test images, from which images each run got right (0 or 1).
 
     Row i of both is the run with the same seed, column j the same test image. Seeds and images are both random effects
-    of a two-way analysis of variance: see `standard_error`. Half an image is added on which only `a` is right, and half
-    a one on which only `b` is, as wrong in as many seeds as the others (Agresti and Min 2005, doi:10.1002/sim.1781):
-    without them the interval covers too seldom where there are few errors, and is a point where there are none.
+    of a two-way analysis of variance: see `standard_error`. Half an image on which only `a` is right is added to its
+    images, and half of one on which only `b` is, in as many seeds as such images usually are (Agresti and Min 2005,
+    doi:10.1002/sim.1781): without them the interval covers too seldom where arms differ on few images, and is a point
+    where they differ on none.
 
     With one seed the interval is over images alone, and p is McNemar's.
 
-    What was simulated, with an error of 1 to 20 % and 60 to 2,000 images: for five or more seeds "better" is said of
-    equal arms in 0.4 to 3 %, and the interval covers in 94 to 98 %. Where seeds differ more than images it covers in
-    93 % with three seeds, and in 88 % with two: do not stop at two.
+    In simulations with errors of 1 to 20 % on 60 to 2,000 images and five seeds or more, "better" is said of equal arms
+    in 0.4 to 3 %, and the interval covers in 93 to 98 %. Where seeds differ more than images it covers in 93 % with
+    three seeds, and in 88 % with two: do not stop at two.
 
     Raises InputError when the shapes differ, when there are fewer than two images, or for other values than 0 and 1.
     """
