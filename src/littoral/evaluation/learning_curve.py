@@ -1,0 +1,157 @@
+"""Error against labels: a curve fitted to a few label budgets, and what more labels would bring.
+
+The curve is error(n) = a + b·n^(-c) with n labels a class, the usual shape of such curves (Viering and Loog 2023,
+doi:10.1109/TPAMI.2022.3220744); `a` is what no number of labels removes. Training at each budget is left to `studies/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import stats
+
+from littoral.errors import InputError
+
+RESAMPLES = 1000
+
+FINE, COARSE = np.linspace(0.001, 2, 2000), np.linspace(0.02, 2, 100)
+"""The values of c that are tried: for the curve itself, and for each of the many that its interval is made of."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """error(n) = a + b·n^(-c), a share from 0 to 1, for n labels a class; a ≥ 0, b ≥ 0 and 0 < c ≤ 2."""
+
+    a: float
+    b: float
+    c: float
+
+    def error(self, labels: float) -> float:
+        """The error with so many labels a class; it never rises with more of them."""
+        return self.a + self.b * float(labels**-self.c)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A mean over new seeds, as a share from 0 to 1, and its interval. A single run strays further."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+def fit_curve(labels: Float64[np.ndarray, " budgets"], errors: Float64[np.ndarray, "budgets seeds"]) -> Curve:
+    """The curve nearest to the mean error (0 to 1) of each budget of so many labels a class, by least squares.
+
+    Distances are counted in proportion to the error, as seeds scatter. For each c the best a and b follow from linear
+    equations (variable projection, Golub and Pereyra 1973, doi:10.1137/0710036): nothing to start from, and no local
+    minimum to end in.
+
+    Raises InputError for fewer than three different budgets, and where `errors` is not of as many rows.
+    """
+    _check(labels, errors)
+    a, b, c = _nearest(labels, errors.mean(1)[None], errors.mean(1), FINE, least_a=0.0)
+    return Curve(float(a[0]), float(b[0]), float(c[0]))
+
+
+def expected_error(
+    labels: Float64[np.ndarray, " budgets"],
+    errors: Float64[np.ndarray, "budgets seeds"],
+    at: float,
+    rng: np.random.Generator,
+) -> Expected:
+    """The error with `at` labels a class, read off the curve; column j of `errors` is the same seed at each budget.
+
+    The interval is a bootstrap over seeds, widened to what Student's t would give for so few of them. Resampled curves
+    may have a < 0: held at 0, as the curve itself is, they would cover the gain of an `a` that is 0 in 77 to 85 %
+    only. In simulations of three to ten seeds at three to five budgets, up to twice the largest one, it covers in 90 to
+    99 %, if the curve has this shape. It speaks of these test images, not of new ones.
+
+    Raises InputError as `fit_curve` does, and for fewer than three seeds.
+    """
+    if not at > 0:
+        raise InputError(f"expected a number of labels above 0, got {at}")
+    curve = fit_curve(labels, errors)
+    a, b, c = _resampled(labels, errors, rng)
+    return _expected(curve.error(at), a + b * at**-c, 1.0)
+
+
+def gain_of_doubling(
+    labels: Float64[np.ndarray, " budgets"], errors: Float64[np.ndarray, "budgets seeds"], rng: np.random.Generator
+) -> Expected:
+    """By how much the error falls from the largest budget to twice as many labels; interval and errors as above."""
+    now = float(labels.max(initial=0))
+    curve = fit_curve(labels, errors)
+    _, b, c = _resampled(labels, errors, rng)
+    return _expected(curve.error(now) - curve.error(2 * now), b * (now**-c - (2 * now) ** -c), curve.error(now))
+
+
+def gain_in_words(labels: int, gain: Expected) -> str:
+    """One sentence on doubling so many labels a class: "200 labels a class would bring 0.80 points (0.52 to 1.11)"."""
+    low, high = gain.ci95
+    return (
+        f"{2 * labels:,} labels a class would bring {100 * gain.value:.2f} points ({100 * low:.2f} to {100 * high:.2f})"
+    )
+
+
+def _check(labels: Float64[np.ndarray, " budgets"], errors: Float64[np.ndarray, "budgets seeds"]) -> None:
+    if labels.ndim != 1 or errors.ndim != 2 or len(errors) != len(labels) or errors.shape[1] < 1:
+        raise InputError(f"expected budgets and their errors, budgets × seeds, got {labels.shape} and {errors.shape}")
+    if len(np.unique(labels)) < 3 or labels.min() <= 0:
+        raise InputError(
+            f"a learning curve needs three budgets or more, all above 0, got {[float(n) for n in np.unique(labels)]}"
+        )
+    if not ((errors >= 0) & (errors <= 1)).all():
+        raise InputError("errors are shares from 0 to 1, got others")
+
+
+def _resampled(
+    labels: Float64[np.ndarray, " budgets"], errors: Float64[np.ndarray, "budgets seeds"], rng: np.random.Generator
+) -> tuple[Float64[np.ndarray, " curves"], Float64[np.ndarray, " curves"], Float64[np.ndarray, " curves"]]:
+    """Curves through the means of seeds drawn with replacement, whole seeds, since they may be good at all budgets.
+
+    Such means scatter by sqrt((S - 1)/S) of what those of S new seeds do, and their quantiles know nothing of how
+    badly S seeds know their own scatter; so their distances from the mean are made longer by both.
+    """
+    seeds = errors.shape[1]
+    if seeds < 3:
+        raise InputError(f"an interval of a learning curve needs three seeds or more, got {seeds}")
+    mean = errors.mean(1)
+    drawn = errors[:, rng.integers(0, seeds, (RESAMPLES, seeds))].mean(2).T
+    longer = sqrt(seeds / (seeds - 1)) * float(stats.t.ppf(0.975, seeds - 1) / stats.norm.ppf(0.975))
+    return _nearest(labels, mean + longer * (drawn - mean), mean, COARSE, least_a=-np.inf)
+
+
+def _nearest(
+    labels: Float64[np.ndarray, " budgets"],
+    errors: Float64[np.ndarray, "curves budgets"],
+    scale: Float64[np.ndarray, " budgets"],
+    exponents: Float64[np.ndarray, " exponents"],
+    least_a: float,
+) -> tuple[Float64[np.ndarray, " curves"], Float64[np.ndarray, " curves"], Float64[np.ndarray, " curves"]]:
+    """a, b and c of the curve nearest to each row, with distances in units of `scale`; least_a is 0 or -inf."""
+    if not scale.any():
+        return np.zeros(len(errors)), np.zeros(len(errors)), np.ones(len(errors))
+    weights = np.maximum(scale / scale.max(), 0.01) ** -2.0  # an error of 0 is not infinitely sure
+    weights /= weights.sum()
+    largest = labels.max()
+    power = (labels[:, None] / largest) ** -exponents
+    x, xx = weights @ power, weights @ power**2
+    y, xy, yy = (errors @ weights)[:, None], (errors * weights) @ power, (errors**2 @ weights)[:, None]
+    b = (xy - x * y) / (xx - x**2)
+    a = y - b * x
+    # where one bound is passed, the best allowed curve lies on it; both cannot be, where least_a is 0 and errors ≥ 0
+    flat, low = b < 0, a < least_a
+    a, b = np.where(flat, y, np.where(low, 0.0, a)), np.where(flat, 0.0, np.where(low, xy / xx, b))
+    misfit = yy - 2 * (a * y + b * xy - a * b * x) + a**2 + b**2 * xx
+    best, row = misfit.argmin(1), np.arange(len(errors))
+    c = exponents[best]
+    return a[row, best], b[row, best] * largest**c, c
+
+
+def _expected(value: float, resampled: Float64[np.ndarray, " curves"], most: float) -> Expected:
+    value = min(value, most)
+    low, high = np.clip(np.quantile(resampled, (0.025, 0.975)), 0, most)
+    return Expected(value, (min(float(low), value), max(float(high), value)))
