@@ -408,7 +408,7 @@ def test_compare_overwrites_no_results(call: Callable) -> None:
 
 
 def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
-    options = ["--preset", "tiny", "--arms", "fused,shallow", "--steps", "200", "--seeds", "2", "--threads", "1"]
+    options = ["--preset", "tiny", "--arms", "deep,shallow", "--steps", "60", "--seeds", "2", "--threads", "1"]
     command = [*ON_PART, "compare", "mnist", *options, "--out", "results"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not Path("results/results.json").exists():
