@@ -364,7 +364,9 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     for arm in document["arms"]:
         assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
         assert [run["seed"] for run in arm["runs"]] == [0, 1]
-    assert os.listdir("results") == ["results.json"]
+    assert sorted(os.listdir("results")) == [".lock", "results.json", "runs"]
+    code, again, err = call("compare", "mnist", "--steps", "2", "--seeds", "2", *QUICK, "--out", "results")
+    assert (code, again, err) == (0, out, "")  # read, not trained: the same seconds
 
 
 def test_compare_with_arms_of_other_presets_beside(call: Callable) -> None:
@@ -381,6 +383,21 @@ def test_compare_with_arms_of_other_presets_beside(call: Callable) -> None:
     assert (tiny["epochs"], tiny["batch_size"]) == (2, 64)
 
 
+def test_compare_goes_on_in_a_folder_and_refuses_another_option(call: Callable) -> None:
+    arguments = ("compare", "mnist", "--preset", "tiny", "--arms", "deep", "--out", "results")
+    assert call(*arguments, "--seeds", "1", "--steps", "2", "--quiet")[0] == 0
+    code, _, err = call(*arguments, "--seeds", "2", "--steps", "2")
+    assert code == 0
+    assert err.splitlines()[0] == "results: 1 finished runs are there"
+    assert "run 2: deep seed 1" in err
+    code, out, err = call(*arguments, "--seeds", "2", "--steps", "3")
+    assert (code, out) == (2, "")
+    assert err == (
+        "littoral: results holds runs of another comparison: --steps was 2, is 3: "
+        "name another folder, or delete results\n"
+    )
+
+
 def test_compare_overwrites_no_results(call: Callable) -> None:
     Path("results").mkdir()
     Path("results/results.json").write_text("mine")
@@ -390,32 +407,25 @@ def test_compare_overwrites_no_results(call: Callable) -> None:
     assert Path("results/results.json").read_text() == "mine"
 
 
-def test_an_interrupted_comparison_says_what_is_kept() -> None:
-    command = [
-        *ON_PART,
-        "compare",
-        "mnist",
-        "--preset",
-        "tiny",
-        "--epochs",
-        "9",
-        "--seeds",
-        "5",
-        "--threads",
-        "1",
-        "--out",
-        "results",
-    ]
+def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
+    options = ["--preset", "tiny", "--arms", "deep,shallow", "--steps", "60", "--seeds", "2", "--threads", "1"]
+    command = [*ON_PART, "compare", "mnist", *options, "--out", "results"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not Path("results/results.json").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     err = process.communicate()[1]
     assert process.returncode == 130
-    assert "results.json holds the runs that were finished" in err
+    found = re.search(r"interrupted; results holds ([123]) finished runs: the same command goes on from there", err)
+    assert found is not None
     document = json.loads(Path("results/results.json").read_text())
     assert not document["complete"]
     assert document["arms"][0]["runs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"results: {found[1]} finished runs are there" in done.stderr
+    after = json.loads(Path("results/results.json").read_text())
+    assert after["complete"]
+    assert after["arms"][0]["runs"][0] == document["arms"][0]["runs"][0]
 
 
 def test_a_terminal_that_knows_no_unicode_and_a_full_disk() -> None:

@@ -71,5 +71,25 @@ def one_at_a_time(lock: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def held_alone(lock: Path, what: str) -> Iterator[None]:
+    """Hold the file `lock`; raises InputError, which names `what`, while somebody else holds it.
+
+    As in `one_at_a_time`, it is let go when the process ends, in whatever way, the file stays, and nothing is held on
+    Windows and on file systems that know no locks.
+    """
+    with open(lock, "ab") as handle:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"{what} is in use by another run: wait until it ends, or name another") from error
+            except OSError:  # no locks here
+                pass
+        yield
+
+
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")

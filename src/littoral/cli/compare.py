@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
 from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, print_table
+from littoral.cli.output import interval, percent, print_json, print_table, say
 from littoral.cli.settings import set_threads
 
 if TYPE_CHECKING:
-    from littoral.studies.compare import Comparison
+    from littoral.studies.comparison import Comparison
 
 
 def compare(
@@ -23,7 +23,11 @@ def compare(
     data: options.Data,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for results.json; made when its parent exists.", show_default="no file"),
+        typer.Option(
+            help="Folder for results.json and the finished runs, from which the same command goes on after it was "
+            "interrupted; made when its parent exists.",
+            show_default="nothing is kept",
+        ),
     ] = None,
     preset: options.Preset = None,
     arms: Annotated[
@@ -60,13 +64,11 @@ def compare(
 
     Example: littoral compare mnist --epochs 1 --seeds 1
     """
-    import itertools
     import shlex
 
     from littoral.cli.progress import follow
-    from littoral.errors import InputError
-    from littoral.files import require_folder, write_atomically
     from littoral.studies import compare as study
+    from littoral.studies.results import ResultsFolder, require_results_folder
     from littoral.training.loop import Observer
     from littoral.training.presets import get_preset
     from littoral.training.recipe import BALANCES
@@ -78,9 +80,7 @@ def compare(
     )  # what cannot be is refused before images are read
     set_threads(threads)
     if out is not None:
-        require_folder(out)
-        if (out / "results.json").exists():
-            raise InputError(f"{out / 'results.json'} is there already: name another folder, or delete it")
+        require_results_folder(out)
     loaded = read_data(
         data,
         parse_size(size),
@@ -97,22 +97,22 @@ def compare(
     )
     command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
 
-    def document(result: Comparison) -> dict[str, Any]:
-        return {"command": command} | result.to_json() | data_json(loaded)
+    started = 0
 
-    def keep(result: Comparison) -> None:
-        import json as encoder
+    def told(result: Comparison) -> None:
+        nonlocal started
+        found = sum(len(arm.runs) for arm in result.arms)
+        if not started and not quiet:  # nothing was trained yet
+            say(f"{out}: {found} finished runs are there")
+        started = found
 
-        if out is not None:
-            out.mkdir(exist_ok=True)
-            write_atomically(out / "results.json", encoder.dumps(document(result), indent=2).encode())
-
-    runs = itertools.count(1)
     with contextlib.ExitStack() as stack:
 
         def observer(arm: str, number: int) -> Observer:
+            nonlocal started
             stack.close()  # the bar of the run before
-            return stack.enter_context(follow(f"run {next(runs)}: {arm} seed {number}", quiet))
+            started += 1
+            return stack.enter_context(follow(f"run {started}: {arm} seed {number}", quiet))
 
         try:
             result = study.compare(
@@ -127,16 +127,19 @@ def compare(
                 labels_per_class=labels_per_class,
                 beside=[] if beside is None else [name.strip() for name in beside.split(",")],
                 device=device,
+                out=out,
                 observer=observer,
-                on_run=keep,
+                on_run=told,
+                notes={"command": command} | data_json(loaded),
             )
         except Interrupted:
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"
-            if out is not None and (out / "results.json").exists():
-                kept = f"{out / 'results.json'} holds the runs that were finished"
+            if out is not None:
+                finished = len(ResultsFolder(out).finished())
+                kept = f"{out} holds {finished} finished runs: the same command goes on from there"
             raise Interrupted(f"interrupted; {kept}") from None
     if json:
-        print_json(document(result))
+        print_json(result.to_json())
         return
     print_table(
         ["arm", "test acc %", "95 % interval", "bal. acc %", "F1 %", "params", "MACs", "train s"],

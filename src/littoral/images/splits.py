@@ -22,20 +22,26 @@ ATTEMPTS = 20
 
 
 def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
-    """The training and the test part: as given where the data came split, else a stratified fifth for the test.
+    """The training and the test part, of the rows that `train_test_rows` tells."""
+    train, test = train_test_rows(store, seed)
+    return store.subset(train), store.subset(test)
+
+
+def train_test_rows(store: ImageStore, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sorted rows of the training and of the test part: as given where the data came split, else a stratified fifth.
 
     Data that came with training and validation images alone are tested on the latter. Raises InputError, naming the
     class, where a class cannot be on both sides, or has no training image in data that came split.
     """
     if store.split is not None:
-        train_part, test_part = store.subset(np.flatnonzero(store.split == "train")), held_out(store)
-        if not len(train_part):
+        train, test = np.flatnonzero(store.split == "train"), held_out(store)
+        if not len(train):
             raise InputError(f"{store.source} has no images to train on: add a train part")
-        untrained = np.setdiff1d(test_part.labels, train_part.labels)
+        untrained = np.setdiff1d(store.labels[test], store.labels[train])
         if len(untrained):
             name = store.class_names[untrained[0]]
             raise InputError(f"the class {name!r} has test images but none to train on: add some or leave it out")
-        return train_part, test_part
+        return train, test
     ties = tied_images(store)
     for index, name in enumerate(store.class_names):
         if len(np.unique(ties[store.labels == index])) < 2:
@@ -44,8 +50,7 @@ def train_test(store: ImageStore, seed: int) -> tuple[ImageStore, ImageStore]:
                 f"the class {name!r} needs at least 2 different {apart} to be trained and tested; "
                 "add some or leave it out"
             )
-    train, test = grouped_split(store.labels, ties, TEST_SHARE, seed)
-    return store.subset(train), store.subset(test)
+    return grouped_split(store.labels, ties, TEST_SHARE, seed)
 
 
 def straddling(store: ImageStore) -> tuple[int, int]:
@@ -66,10 +71,10 @@ def _test_part(split: NDArray[np.str_]) -> str:
     return "test" if "test" in split else "val"
 
 
-def held_out(store: ImageStore) -> ImageStore:
-    """The test part of data that came split, or their validation part where they have no test part."""
+def held_out(store: ImageStore) -> NDArray[np.int64]:
+    """Rows of the test part of data that came split, or of their validation part where they have no test part."""
     assert store.split is not None  # asked by the caller
-    found = store.subset(np.flatnonzero(store.split == _test_part(store.split)))
+    found = np.flatnonzero(store.split == _test_part(store.split))
     if not len(found):
         raise InputError(f"{store.source} came split, but has no images to test on: add a test part")
     return found

@@ -1,108 +1,43 @@
-"""compare: the arms of a preset, trained on the same images with the same seeds, side by side."""
+"""compare: the arms of a preset, trained on the same images with the same seeds, side by side.
+
+With a folder it goes on from the runs that are finished there. What it comes to is `comparison.py`, the folder is
+`results.py`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import platform
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+import littoral
 from littoral.errors import InputError
-from littoral.evaluate_model import evaluate_model
-from littoral.evaluation.intervals import mean_over_seeds
-from littoral.evaluation.metrics import Evaluation
+from littoral.evaluate_model import predict_opinions
+from littoral.evaluation.metrics import evaluate
 from littoral.images.duplicates import find_duplicates
-from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
-from littoral.nn.cost import config_cost
+from littoral.nn.cost import Cost, config_cost
+from littoral.studies.comparison import Arm, Comparison, Run, run_of
+from littoral.studies.contestants import Contestant, Parts, contestants, parts_of
+from littoral.studies.latency import Latency, measure_latency
+from littoral.studies.results import StoredRun, opened, require_results_folder
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import Preset, default_preset, get_arm, get_preset
-from littoral.training.recipe import Balance, Recipe
-from littoral.training.run import choose_device, fit_arm
+from littoral.training.presets import default_preset, get_preset
+from littoral.training.recipe import Balance
+from littoral.training.run import TrainedModel, choose_device, fit_arm
 from littoral.version import __version__
 
-SCHEMA = 1
-"""Version of the JSON that `Comparison.to_json` gives."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: figures (0 to 1) on `n` test images, `ci95` (Wilson) of the accuracy; seconds of training."""
-
-    seed: int
-    accuracy: float
-    n: int
-    ci95: tuple[float, float]
-    balanced_accuracy: float
-    macro_f1: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One contestant, its cost and its runs. `macs`: multiply-accumulates of one forward pass on one image."""
-
-    name: str
-    params: int
-    macs: int
-    runs: tuple[Run, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean test accuracy over the runs."""
-        return float(np.mean([run.accuracy for run in self.runs]))
-
-    @property
-    def mean_balanced_accuracy(self) -> float:
-        """Mean balanced accuracy over the runs: every class counts alike."""
-        return float(np.mean([run.balanced_accuracy for run in self.runs]))
-
-    @property
-    def mean_macro_f1(self) -> float:
-        """Mean macro F1 over the runs."""
-        return float(np.mean([run.macro_f1 for run in self.runs]))
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        """Over seeds when there are two or more runs (Student's t, cut at 0 and 1); with one, over images (Wilson)."""
-        if len(self.runs) == 1:
-            return self.runs[0].ci95
-        low, high = mean_over_seeds([run.accuracy for run in self.runs])
-        return (max(low, 0.0), min(high, 1.0))
-
-    @property
-    def ci95_over(self) -> Literal["seeds", "images"]:
-        """What the interval speaks of."""
-        return "images" if len(self.runs) == 1 else "seeds"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The arms that have at least one run, and what they were given. `complete` once every arm has every seed."""
-
-    arms: tuple[Arm, ...]
-    complete: bool
-    settings: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as `results.json` holds them beside the command; docs/json.md lists the fields."""
-        arms = [
-            asdict(arm)
-            | {
-                "mean": arm.mean,
-                "ci95": list(arm.ci95),
-                "ci95_over": arm.ci95_over,
-                "mean_balanced_accuracy": arm.mean_balanced_accuracy,
-                "mean_macro_f1": arm.mean_macro_f1,
-            }
-            for arm in self.arms
-        ]
-        return {"schema": SCHEMA, "complete": self.complete, **self.settings, "arms": arms, "pairs": []}
+DECIDES = ("images", "nn", "training")
+"""The rooms of the package whose code decides what a run comes to."""
 
 
 def compare(
@@ -117,8 +52,10 @@ def compare(
     labels_per_class: int | None = None,
     beside: Sequence[str] = (),
     device: str = "auto",
+    out: str | Path | None = None,
     observer: Callable[[str, int], Observer] | None = None,
     on_run: Callable[[Comparison], None] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
 
@@ -126,9 +63,15 @@ def compare(
     `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
 
     With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
-    given) and the same order of images. `observer` gives one for (arm, seed); `on_run` is told the result so far.
+    given) and the same order of images. `observer` gives one for (arm, seed); `on_run` is told the result so far, also
+    before the first training where `out` holds finished runs.
 
-    Raises InputError for unknown names and for numbers that cannot be.
+    `out`: a folder in which each finished run is kept, with what was predicted for each test image, beside
+    `results.json`. The same call goes on from the runs that are there, and comes to the same as if it had never been
+    cut off; more seeds and more arms add runs. `notes`: what `results.json` is to hold besides, such as a command.
+
+    Raises InputError for unknown names, for numbers that cannot be, and for a folder that holds another comparison,
+    that somebody else is at work in, or that has a damaged file.
     """
     if seeds < 1:
         raise InputError(f"seeds must be at least 1, got {seeds}")
@@ -136,79 +79,129 @@ def compare(
         raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
     named = None if preset is None else get_preset(preset)
     place = choose_device(device)
+    if out is not None:
+        require_results_folder(Path(out))
     if data.split is None and data.ties is None:
         data = replace(data, ties=find_duplicates(data.images).ties)  # once, not for each seed
-    for seed in range(first_seed, first_seed + seeds):
-        # a split or budget that cannot be is refused before hours of training
-        train_part, _ = _parts(data, seed, labels_per_class)
-    chosen = default_preset(train_part.labels) if named is None else named
+    # a split or budget that cannot be is refused before hours of training
+    parts = {seed: parts_of(data, seed, labels_per_class) for seed in range(first_seed, first_seed + seeds)}
+    first = parts[first_seed]
+    chosen = default_preset(data.labels[first.train]) if named is None else named
     recipe = chosen.recipe.lasting(epochs, steps, balance)
-    height, width, channels = data.images.shape[1:]
-    shape, classes = (channels, height, width), len(data.class_names)
-    own = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
-    names = (*own, *beside)
-    others = {name: _contestant(name, balance) for name in beside}
-    if not own or len(set(names)) < len(names):
-        raise InputError(f"arms must be one or more different names, got {list(names)}")
-    contestants = {name: (chosen, name, recipe) for name in own} | others
-    costs = {name: config_cost(get_arm(of, arm, shape, classes)) for name, (of, arm, _) in contestants.items()}
-    runs: dict[str, list[Run]] = {name: [] for name in names}
-    settings: dict[str, Any] = {
+    those = contestants(data, chosen, recipe, arms, beside, balance)
+    costs = {name: config_cost(arm.config) for name, arm in those.items()}
+    study: dict[str, Any] = {
         "littoral": __version__,
+        "code": _code(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "python": platform.python_version(),
         "machine": platform.machine(),
-        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": str(place),
-        "data": data.source,
         "data_sha256": data.fingerprint(),
         "preset": chosen.name,
         "recipe": asdict(recipe),
-        "beside": {name: asdict(contestants[name][2]) for name in beside},
-        "seeds": list(range(first_seed, first_seed + seeds)),
         "labels_per_class": labels_per_class,
     }
+    settings = study | {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "data": data.source,
+        "classes": list(data.class_names),
+        "train_images": len(first.train),
+        "test_images": len(first.test),
+        "beside": {name: asdict(those[name].recipe) for name in beside},
+        "seeds": list(parts),
+        **(notes or {}),
+    }
+    made = {(name, seed): _made(arm, parts[seed]) for seed in parts for name, arm in those.items()}
+    runs: dict[str, dict[int, Run]] = {name: {} for name in those}
+    latencies: dict[str, Latency] = {}
+
+    def take(run: StoredRun) -> None:
+        runs[run.arm][run.seed] = run_of(run)
+        latencies.setdefault(run.arm, Latency(**run.figures["latency"]))
 
     def result() -> Comparison:
-        found = tuple(Arm(name, costs[name].params, costs[name].macs, tuple(runs[name])) for name in names)
-        return Comparison(
-            arms=tuple(arm for arm in found if arm.runs),
-            complete=all(len(arm.runs) == seeds for arm in found),
-            settings=settings,
-        )
+        found = [
+            Arm(name, cost.params, cost.macs, latencies[name], tuple(runs[name][seed] for seed in sorted(runs[name])))
+            for name, cost in costs.items()
+            if runs[name]
+        ]
+        return Comparison(tuple(found), sum(len(arm.runs) for arm in found) == len(made), settings)
 
-    for seed in settings["seeds"]:
-        train_part, test_part = _parts(data, seed, labels_per_class)
-        settings |= {"train_images": len(train_part), "test_images": len(test_part)}
-        for name in names:
-            follow = Silent() if observer is None else observer(name, seed)
-            of, arm, how = contestants[name]
-            trained = fit_arm(of, arm, how, train_part, seed, place, follow)
-            figures = evaluate_model(trained, test_part)
-            seconds = trained.record["train_seconds"]
-            runs[name].append(_run(seed, figures, seconds))
+    with contextlib.ExitStack() as stack:
+        folder = None if out is None else stack.enter_context(opened(Path(out)))
+
+        def tell() -> None:
+            so_far = result()
+            if folder is not None:
+                folder.write_results(so_far.to_json())
             if on_run is not None:
-                on_run(result())
+                on_run(so_far)
+
+        if folder is not None:
+            for stored in folder.asked(study, made):
+                take(stored)
+            if latencies:
+                tell()
+        for (name, seed), how in made.items():
+            if seed in runs[name]:
+                continue
+            arm, follow = those[name], Silent() if observer is None else observer(name, seed)
+            trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts[seed].train), seed, place, follow)
+            test = data.subset(parts[seed].test)
+            probabilities, opinions = predict_opinions(trained, test)
+            run = StoredRun(
+                arm=name,
+                seed=seed,
+                study=study,
+                made=how,
+                figures=_figures(trained, test, probabilities, costs[name], latencies.get(name)),
+                index=parts[seed].test,
+                labels=test.labels,
+                probabilities=probabilities,
+                opinions=opinions,
+            )
+            if folder is not None:
+                folder.write(run)
+            take(run)
+            tell()
     return result()
 
 
-def _contestant(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:
-    """`PRESET:ARM` or `PRESET:ARM@EPOCHS` as preset, arm and recipe."""
-    match = re.fullmatch(r"([^:@]+):([^:@]+)(?:@(\d{1,6}))?", text)
-    if match is None:
-        raise InputError(f"expected PRESET:ARM or PRESET:ARM@EPOCHS, such as article:fused@1, got {text!r}")
-    preset = get_preset(match[1])
-    return preset, match[2], preset.recipe.lasting(epochs=int(match[3]) if match[3] else None, balance=balance)
+def _made(contestant: Contestant, parts: Parts) -> dict[str, Any]:
+    """What decides a run besides the study that it belongs to and its seed."""
+    rows = [hashlib.sha256(part.astype(np.int64).tobytes()).hexdigest() for part in (parts.train, parts.test)]
+    return {
+        "training images": rows[0],
+        "test images": rows[1],
+        "recipe": asdict(contestant.recipe),
+        "architecture": asdict(contestant.config),
+    }
 
 
-def _run(seed: int, figures: Evaluation, seconds: float) -> Run:
-    return Run(seed, figures.accuracy, figures.n, figures.ci95, figures.balanced_accuracy, figures.macro_f1, seconds)
+def _code() -> str:
+    """SHA-256 over the code that decides what a run comes to: two versions of a checkout are not told by its number."""
+    package, digest = Path(littoral.__file__).parent, hashlib.sha256()
+    for file in sorted(file for room in DECIDES for file in (package / room).rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
-def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:
-    train_part, test_part = train_test(data, seed)
-    if labels_per_class is not None:
-        train_part = train_part.subset(label_budget(train_part.labels, labels_per_class, seed))
-    return train_part, test_part
+def _figures(
+    trained: TrainedModel, test: ImageStore, probabilities: NDArray[np.float32], cost: Cost, latency: Latency | None
+) -> dict[str, Any]:
+    """What a run comes to, as plain JSON; `latency` where it was measured on another run of the arm."""
+    found = evaluate(probabilities, test.labels, test.class_names)
+    return {
+        "accuracy": found.accuracy,
+        "n": found.n,
+        "ci95": list(found.ci95),
+        "balanced_accuracy": found.balanced_accuracy,
+        "macro_f1": found.macro_f1,
+        "seconds": trained.record["train_seconds"],
+        "params": cost.params,
+        "macs": cost.macs,
+        "latency": asdict(measure_latency(trained, test.images) if latency is None else latency),
+    }

@@ -1,0 +1,74 @@
+"""Who takes part in a study, and on which images: arms by name with their recipes, and the rows that each seed sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from littoral.errors import InputError
+from littoral.images.splits import label_budget, train_test_rows
+from littoral.images.store import ImageStore
+from littoral.nn.model import FusionNetConfig
+from littoral.training.presets import Preset, get_arm, get_preset
+from littoral.training.recipe import Balance, Recipe
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An arm of a preset, how it is trained, and its architecture for the images at hand."""
+
+    preset: Preset
+    arm: str
+    recipe: Recipe
+    config: FusionNetConfig
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the images that one seed trains on and is tested on, each sorted."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def contestants(
+    data: ImageStore,
+    preset: Preset,
+    recipe: Recipe,
+    arms: Sequence[str] | None,
+    beside: Sequence[str],
+    balance: Balance | None,
+) -> dict[str, Contestant]:
+    """Each arm by the name that it goes by in the result: `arms` of the preset (None: all), then those `beside`.
+
+    The latter are `PRESET:ARM` or `PRESET:ARM@EPOCHS` and trained as their preset says, but for `balance`. Raises
+    InputError for an unknown arm and for a name that comes twice.
+    """
+    shape, classes = data.spec().shape, len(data.class_names)
+    own = tuple(arms) if arms is not None else tuple(preset.arms(shape, classes))
+    names = (*own, *beside)
+    if not own or len(set(names)) < len(names):
+        raise InputError(f"arms must be one or more different names, got {list(names)}")
+    found = {name: (preset, name, recipe) for name in own} | {name: _other(name, balance) for name in beside}
+    return {name: Contestant(of, arm, how, get_arm(of, arm, shape, classes)) for name, (of, arm, how) in found.items()}
+
+
+def parts_of(data: ImageStore, seed: int, labels_per_class: int | None) -> Parts:
+    """The split of a seed, and of its training part `labels_per_class` images of each class when given."""
+    train, test = train_test_rows(data, seed)
+    if labels_per_class is not None:
+        train = train[label_budget(data.labels[train], labels_per_class, seed)]
+    return Parts(train, test)
+
+
+def _other(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:
+    """`PRESET:ARM` or `PRESET:ARM@EPOCHS` as preset, arm and recipe."""
+    match = re.fullmatch(r"([^:@]+):([^:@]+)(?:@(\d{1,6}))?", text)
+    if match is None:
+        raise InputError(f"expected PRESET:ARM or PRESET:ARM@EPOCHS, such as article:fused@1, got {text!r}")
+    preset = get_preset(match[1])
+    return preset, match[2], preset.recipe.lasting(epochs=int(match[3]) if match[3] else None, balance=balance)
