@@ -158,7 +158,7 @@ def test_verdicts_in_words() -> None:
     worse = replace(FUSED, difference=-0.0021, ci95=(-0.0034, -0.0008))
     assert verdict(worse) == "fused worse by 0.21 points (0.08 to 0.34)"
     unsure = replace(FUSED, ci95=(-0.003, 0.0012), p=0.4, p_holm=0.4)
-    assert verdict(unsure) == "no difference larger than 0.3 points can be excluded"
+    assert verdict(unsure) == "no difference shown; only one larger than 0.3 points can be excluded"
 
 
 def test_better_is_not_said_of_one_among_many() -> None:
@@ -166,7 +166,7 @@ def test_better_is_not_said_of_one_among_many() -> None:
     assert verdict(family[0]).startswith("fused better")
     judged = judged_together(family)
     assert judged[0].p_holm == pytest.approx(0.08)
-    assert verdict(judged[0]) == "no difference larger than 0.34 points can be excluded"
+    assert verdict(judged[0]) == "no difference shown; only one larger than 0.34 points can be excluded"
 
 
 @given(st.floats(1e-3, 100))

@@ -57,6 +57,10 @@ def compare(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    expected_error: Annotated[
+        float,
+        typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
+    ] = 0.05,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -67,6 +71,7 @@ def compare(
     import shlex
 
     from littoral.cli.progress import follow
+    from littoral.evaluation.paired import verdict
     from littoral.studies import compare as study
     from littoral.studies.results import ResultsFolder, require_results_folder
     from littoral.training.loop import Observer
@@ -130,6 +135,8 @@ def compare(
                 out=out,
                 observer=observer,
                 on_run=told,
+                on_power=None if quiet else say,
+                expected_error=expected_error,
                 notes={"command": command} | data_json(loaded),
             )
         except Interrupted:
@@ -157,6 +164,21 @@ def compare(
             for arm in result.arms
         ],
     )
+    if result.pairs:
+        print_table(
+            ["difference", "points", "95 % interval", "p (Holm)"],
+            [
+                [
+                    f"{pair.a} - {pair.b}",
+                    f"{100 * pair.difference:+.2f}",
+                    f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
+                    f"{pair.p_holm:.2g}",
+                ]
+                for pair in result.pairs
+            ],
+        )
+        for pair in result.pairs:
+            print(f"{pair.a} and {pair.b}: {verdict(pair)}")
     over = (
         "over test images, for this one seed: other seeds differ by more than it shows"
         if seeds == 1

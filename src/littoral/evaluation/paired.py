@@ -207,7 +207,7 @@ def verdict(difference: Difference) -> str:
         return f"{difference.a} better by {100 * difference.difference:.2f} points ({low:.2f} to {high:.2f}){alone}"
     if difference.p_holm < LEVEL and high < 0:
         return f"{difference.a} worse by {-100 * difference.difference:.2f} points ({-high:.2f} to {-low:.2f}){alone}"
-    return f"no difference larger than {rounded_up(max(-low, high))} points can be excluded{alone}"
+    return f"no difference shown; only one larger than {rounded_up(max(-low, high))} points can be excluded{alone}"
 
 
 def rounded_up(value: float) -> str:

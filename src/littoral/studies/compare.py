@@ -26,15 +26,20 @@ from littoral.evaluation.metrics import evaluate
 from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
-from littoral.studies.comparison import Arm, Comparison, Run, run_of
+from littoral.studies.comparison import Comparison
 from littoral.studies.contestants import Contestant, Parts, contestants, parts_of
+from littoral.studies.judge import power_after, power_before
 from littoral.studies.latency import Latency, measure_latency
 from littoral.studies.results import StoredRun, opened, require_results_folder
+from littoral.studies.runs import Arm, Run, run_of
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, choose_device, fit_arm
 from littoral.version import __version__
+
+EXPECTED_ERROR = 0.05
+"""Where nobody says how many images the arms will get wrong."""
 
 DECIDES = ("images", "nn", "training")
 """The rooms of the package whose code decides what a run comes to."""
@@ -55,6 +60,8 @@ def compare(
     out: str | Path | None = None,
     observer: Callable[[str, int], Observer] | None = None,
     on_run: Callable[[Comparison], None] | None = None,
+    on_power: Callable[[str], None] | None = None,
+    expected_error: float = EXPECTED_ERROR,
     notes: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
@@ -64,7 +71,8 @@ def compare(
 
     With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
     given) and the same order of images. `observer` gives one for (arm, seed); `on_run` is told the result so far, also
-    before the first training where `out` holds finished runs.
+    before the first training where `out` holds finished runs. `on_power` is told what differences will show: before the
+    first training, if the arms err on the share `expected_error` of the images, and again from the first two seeds.
 
     `out`: a folder in which each finished run is kept, with what was predicted for each test image, beside
     `results.json`. The same call goes on from the runs that are there, and comes to the same as if it had never been
@@ -75,6 +83,8 @@ def compare(
     """
     if seeds < 1:
         raise InputError(f"seeds must be at least 1, got {seeds}")
+    if not 0 < expected_error <= 0.5:
+        raise InputError(f"expected_error is a share above 0 and up to 0.5, got {expected_error}")
     if first_seed < 0:
         raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
     named = None if preset is None else get_preset(preset)
@@ -130,6 +140,10 @@ def compare(
         ]
         return Comparison(tuple(found), sum(len(arm.runs) for arm in found) == len(made), settings)
 
+    if on_power is not None and len(those) > 1:
+        same = all(np.array_equal(part.test, first.test) for part in parts.values())
+        on_power(power_before(seeds, len(first.train), len(first.test), same, expected_error))
+
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out)))
 
@@ -167,6 +181,8 @@ def compare(
                 folder.write(run)
             take(run)
             tell()
+            if on_power is not None and seeds > 2 and (name, seed) == (list(those)[-1], first_seed + 1):
+                on_power(power_after(result().arms, seeds, len(first.train)))
     return result()
 
 

@@ -1,0 +1,105 @@
+"""Finished runs -> what may be said of one arm against the others, and what a comparison of this size can show at all.
+
+The statistics are `evaluation/paired.py` and `evaluation/power.py`; here runs are laid side by side for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from littoral.evaluation.paired import (
+    Difference,
+    judged_together,
+    paired_difference,
+    resampled_difference,
+    verdict,
+)
+from littoral.evaluation.power import (
+    power_in_words,
+    smallest_difference,
+    smallest_difference_after,
+    smallest_difference_of_splits,
+    stated_disagreement,
+)
+from littoral.studies.runs import Arm, Run
+
+JUDGED = "fused"
+"""The arm that is set against each other one; where it was not asked for, the first."""
+
+
+def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
+    """The judged arm less each other arm, on the seeds that both have, p adjusted for all of them (Holm).
+
+    Where each seed has a split of its own, two or more seeds are compared by their accuracies; a pair that has but one
+    is compared image by image.
+    """
+    if len(arms) < 2:
+        return ()
+    judged = next((arm for arm in arms if arm.name == JUDGED), arms[0])
+    found = [_pair(judged, arm, train_images) for arm in arms if arm is not judged]
+    return judged_together([difference for difference in found if difference is not None])
+
+
+def pair_json(difference: Difference) -> dict[str, Any]:
+    """The pair as `results.json` holds it."""
+    return asdict(difference) | {"ci95": list(difference.ci95), "verdict": verdict(difference)}
+
+
+def power_before(seeds: int, train_images: int, test_images: int, one_test_set: bool, expected_error: float) -> str:
+    """Before training: the smallest difference that will show, if arms err on so many images (a share)."""
+    share = stated_disagreement(expected_error)
+    if one_test_set or seeds == 1:
+        return power_in_words(seeds, test_images, smallest_difference(seeds, test_images, share))
+    return power_in_words(seeds, test_images, smallest_difference_of_splits(seeds, train_images, test_images, share))
+
+
+def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
+    """The same from the finished seeds, two or more, for the pair that is hardest to tell apart."""
+    judged = next((arm for arm in arms if arm.name == JUDGED), arms[0])
+    found = []
+    for other in arms:
+        ours, theirs = _shared(judged, other)
+        if other is judged or len(ours) < 2:
+            continue
+        images = ours[0].n
+        if _same_images(ours):
+            a, b = _matrix(ours), _matrix(theirs)
+            if (a != b).any():
+                found.append(smallest_difference_after(a, b, seeds, images))
+        else:
+            share = float(np.mean([np.mean(one.correct != two.correct) for one, two in zip(ours, theirs, strict=True)]))
+            if share:
+                found.append(smallest_difference_of_splits(seeds, train_images, images, share))
+    if not found:
+        return "no two arms disagreed on any image so far: nothing more can be said of what will show"
+    return f"{power_in_words(seeds, judged.runs[0].n, max(found))}, to judge by {len(judged.runs)} of them"
+
+
+def _pair(judged: Arm, other: Arm, train_images: int) -> Difference | None:
+    ours, theirs = _shared(judged, other)
+    if not ours or ours[0].n < 2:
+        return None
+    if len(ours) == 1 or _same_images(ours):
+        return paired_difference(judged.name, other.name, _matrix(ours), _matrix(theirs))
+    accuracies = [run.accuracy for run in ours], [run.accuracy for run in theirs]
+    return resampled_difference(judged.name, other.name, *accuracies, train_images, ours[0].n)
+
+
+def _shared(one: Arm, other: Arm) -> tuple[list[Run], list[Run]]:
+    """The runs of the seeds that both have, in the same order."""
+    theirs = {run.seed: run for run in other.runs}
+    ours = [run for run in one.runs if run.seed in theirs]
+    return ours, [theirs[run.seed] for run in ours]
+
+
+def _same_images(runs: Sequence[Run]) -> bool:
+    return all(np.array_equal(run.index, runs[0].index) for run in runs)
+
+
+def _matrix(runs: Sequence[Run]) -> Bool[np.ndarray, "seeds images"]:
+    return np.stack([run.correct for run in runs])
