@@ -201,7 +201,7 @@ CASCADES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "no coarse cell": (lambda a, b: b["gradients"].update(coarse=0), "a hog branch needs"),
     "a dense layer as a map": (
         lambda a, b: b.update(gradients={"type": "conv", "widths": [4], "pool_after": [], "dense": 3}),
-        "no use for a dense layer",
+        "no use for layers beyond its map",
     ),
 }
 

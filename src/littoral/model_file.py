@@ -23,7 +23,6 @@ from torch import Tensor
 
 from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable, write_atomically
-from littoral.nn.fixed import HogConfig
 from littoral.nn.model import FusionNetConfig, weightless_model
 from littoral.specs import ImageSpec
 from littoral.training.recipe import Recipe
@@ -136,11 +135,7 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     architecture = content.architecture
     if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
         raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
-    layers = (
-        len(architecture.hidden)
-        + 1
-        + sum(len(branch.widths) for branch in architecture.branches.values() if not isinstance(branch, HogConfig))
-    )
+    layers = len(architecture.hidden) + 1 + sum(branch.layers for branch in architecture.branches.values())
     if layers > len(tensors):  # before building them: a short text can describe very many
         raise ModelFileError(f"{path} describes {layers} layers or more, but holds {len(tensors)} tensors")
     try:

@@ -12,8 +12,8 @@ from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
 BATCH_SIZE = 250
-"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6 times as
-long for `article`)."""
+"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6
+times as long for `article`)."""
 
 
 def predict_probabilities(

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from littoral.errors import InputError
+from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost
 from littoral.nn.fixed import HogConfig
 from littoral.nn.matched import matched
-from littoral.nn.model import BranchConfig, FusionNetConfig
+from littoral.nn.model import FusionNetConfig
 from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageShape
 from littoral.training.recipe import Augment, Recipe
