@@ -89,6 +89,12 @@ def model_from_bytes(content: bytes, path: str) -> TrainedModel:
         described = TypeAdapter(_Content).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            kind = "fusion" if first["loc"][1] == "fusion" else "branch"
+            raise ModelFileError(
+                f"{path} needs a {kind} of the type {first['ctx']['tag']!r}, which is not known here (known are "
+                f"{first['ctx']['expected_tags']}): import the code that calls littoral.register_{kind} for it first"
+            ) from error
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise ModelFileError(f"{path} has unusable metadata at {place}: {first['msg']}") from error
     except InputError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import GetCoreSchemaHandler, GetPydanticSchema
+from pydantic import GetCoreSchemaHandler, GetPydanticSchema, PydanticUserError, TypeAdapter
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import tagged_union_schema
 
@@ -71,6 +71,13 @@ def _register(kind: type[Any], known: dict[str, type[Any]], base: type[Any]) -> 
     before = known.get(name, kind)
     if (before.__module__, before.__qualname__) != (kind.__module__, kind.__qualname__):
         raise InputError(f"the type {name!r} is taken by {before.__name__}; give {kind.__name__} another")
+    try:
+        TypeAdapter(kind)
+    except (PydanticUserError, NameError) as error:
+        raise InputError(
+            f"the fields of {kind.__name__} must be of types that a model file can hold, such as int, float, str, "
+            f"tuples of these and dataclasses at a module's top, but: {str(error).splitlines()[0]}"
+        ) from error
     known[name] = kind
 
 
