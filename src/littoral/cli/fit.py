@@ -27,7 +27,7 @@ def fit(
         typer.Option(help="The model file to write.", show_default="DATA[-PRESET]-ARM-seedN.safetensors"),
     ] = None,
     preset: options.Preset = None,
-    arm: Annotated[str, typer.Option(help="Which network of the preset: fused, shallow, deep or matched.")] = "fused",
+    arm: Annotated[str, typer.Option(help="Which network of the preset; `littoral presets` lists them.")] = "fused",
     seed: options.Seed = 0,
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,

@@ -163,13 +163,18 @@ class FusionNet(nn.Module):
         """The logits of the head over the fused vector, as `fused`, and those of each branch's own head, by its name.
 
         Without branch heads there is only `fused`, and with late fusion there are only these. They come in the order
-        of `votes`.
+        of `votes`, the number that each one's log-probabilities count for.
         """
         features = self.branch_features(x)
         logits = {}
         if self.fusion is not None and self.head is not None:
             logits[FUSED] = self.head(self.fusion(list(features.values())))
         return logits | {name: head(flatten(features[name])) for name, head in self.heads.items()}
+
+    @property
+    def voters(self) -> list[str]:
+        """The names of `opinions`, in their order."""
+        return [*([FUSED] if self.config.fusion.joint else []), *self.heads]
 
     def combined(self, opinions: Mapping[str, Float[Tensor, "batch classes"]]) -> Float[Tensor, "batch classes"]:
         """One opinion is the answer; of several, their log-probabilities are added, each times its vote."""

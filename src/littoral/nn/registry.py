@@ -21,9 +21,12 @@ from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.gated import GatedConfig
 from littoral.nn.fusion.late import LateConfig
 from littoral.nn.fusion.sum import SumConfig
+from littoral.nn.pixels import PixelsConfig
 from littoral.nn.tower import TowerConfig
 
-BRANCHES: dict[str, type[BranchConfig]] = {kind.type: kind for kind in (ConvConfig, TowerConfig, HogConfig)}
+BRANCHES: dict[str, type[BranchConfig]] = {
+    kind.type: kind for kind in (ConvConfig, TowerConfig, HogConfig, PixelsConfig)
+}
 """Every known kind of branch by its `type`; `register_branch` adds to it."""
 
 FUSIONS: dict[str, type[FusionConfig]] = {

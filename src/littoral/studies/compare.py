@@ -20,6 +20,7 @@ from littoral.images.duplicates import find_duplicates
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.nn.cost import config_cost
+from littoral.training.arms import DEFAULT_ARMS
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import Preset, default_preset, get_arm, get_preset
 from littoral.training.recipe import Balance, Recipe
@@ -120,7 +121,9 @@ def compare(
     observer: Callable[[str, int], Observer] | None = None,
     on_run: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
-    """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
+    """Train each of `arms` with `seeds` seeds, from `first_seed` up; test each run once.
+
+    `arms` None: fused, shallow, deep and matched; `littoral presets` lists the others.
 
     `preset` None: `few` or `swift`, by the number of labels. `beside`: arms of other presets, each `PRESET:ARM`, or
     `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
@@ -145,7 +148,7 @@ def compare(
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     height, width, channels = data.images.shape[1:]
     shape, classes = (channels, height, width), len(data.class_names)
-    own = tuple(arms) if arms is not None else tuple(chosen.arms(shape, classes))
+    own = tuple(arms) if arms is not None else DEFAULT_ARMS
     names = (*own, *beside)
     others = {name: _contestant(name, balance) for name in beside}
     if not own or len(set(names)) < len(names):
