@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -130,6 +131,20 @@ def test_a_file_that_needs_an_unknown_kind_names_it(
     del registry.BRANCHES["means"]
     with pytest.raises(ModelFileError, match=r"needs a branch of the type 'means', .*'conv', .*register_branch"):
         load_model(tmp_path / "m")
+
+
+@pytest.mark.usefixtures("known")
+def test_the_example_of_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    code = re.search(r"```python\n(.*?class MeansConfig.*?)```", page, re.DOTALL)
+    assert code is not None
+    del registry.BRANCHES["means"]
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code[1], "architecture.md", "exec", dont_inherit=True), names)
+    config = FusionNetConfig(
+        (1, 28, 28), 3, {"a": names["MeansConfig"](), "b": ConvConfig((4,), ())}, topology="cascade"
+    )
+    assert seeded_model(config, 0)(torch.rand(2, 1, 28, 28)).shape == (2, 3)
 
 
 @pytest.mark.usefixtures("known")

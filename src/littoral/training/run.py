@@ -160,7 +160,7 @@ def fit_arm(
         observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
-        record |= {"images_seen": fitted.step * len(store.images), "stopped_early": False}
+        record |= {"images_seen": fitted.step * len(store), "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
     votes = None
     if voting:
