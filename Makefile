@@ -3,13 +3,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test lint setup clean bench-speed bench-labels bench-accuracy
+.PHONY: demo test test-full lint setup clean bench-speed bench-labels bench-accuracy
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
 
 test: setup
 	.venv/bin/python -m pytest
+
+# Networks of every topology, fusion, pair of branches, channels and size too.
+test-full: setup
+	.venv/bin/python -m pytest -m "full or not full"
 
 lint: setup
 	.venv/bin/ruff format --check .

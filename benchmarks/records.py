@@ -22,14 +22,15 @@ import numpy as np
 import torch
 
 import littoral
+from littoral.training.arms import DEFAULT_ARMS
 from littoral.training.loop import Silent
-from littoral.training.presets import get_preset
+from littoral.training.presets import get_arm, get_preset
 from littoral.training.run import choose_device, fit_arm
 
 WEIGHTS = Path(__file__).with_name("weights.csv")
 SOURCE = Path(littoral.__file__).parent
 TRAINS = ("nn", "training")
-"""What decides the weights of a run, given its images. `presets.py` is left out: the preset itself is hashed."""
+"""What decides the weights of a run, given its images. Presets and arms are left out: they are hashed themselves."""
 
 
 def code_hash(preset: str) -> str:
@@ -37,10 +38,10 @@ def code_hash(preset: str) -> str:
     digest = hashlib.sha256()
     for part in TRAINS:
         for file in sorted((SOURCE / part).rglob("*.py")):
-            if file.name != "presets.py":
+            if file.name not in ("presets.py", "arms.py"):
                 digest.update(_without_docstrings(file).encode())
     chosen = get_preset(preset)
-    arms = {name: asdict(config) for name, config in chosen.arms((1, 28, 28), 10).items()}
+    arms = {name: asdict(get_arm(chosen, name, (1, 28, 28), 10)) for name in DEFAULT_ARMS}
     digest.update(repr((chosen.recipe, arms)).encode())
     return digest.hexdigest()[:12]
 

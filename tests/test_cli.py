@@ -448,6 +448,7 @@ def test_presets(call: Callable) -> None:
     listed = {preset["name"]: preset for preset in json.loads(call("presets", "--json")[1])["presets"]}
     assert list(listed) == ["swift", "strong", "few", "article", "article-prose", "tiny"]
     assert listed["article"]["arms"][0] == {"name": "fused", "params": 812_042, "macs": 11_989_760}
+    assert [arm["name"] for arm in listed["few"]["refused"]] == ["fused-attention", "fused-bilinear"]
     assert all(preset["expected"][0] != "@" and preset["cost"][0] != "@" for preset in listed.values())
     out = call("presets")[1]
     assert "812,042 parameters" in out
@@ -462,6 +463,14 @@ BAD = {
         "expected one of swift, strong, few, article, article-prose, tiny",
     ),
     "unknown arm": (["fit", "mnist", "--arm", "wide"], "expected one of fused, shallow, deep, matched"),
+    "an arm that cannot be": (
+        ["fit", "mnist", "--preset", "article", "--arm", "fused-attention"],
+        "attention fusion needs maps",
+    ),
+    "a probe and images without a label": (
+        ["fit", "mnist", "--preset", "few", "--arm", "probe", "--labels-per-class", "2", "--unlabelled", "rest"],
+        "arm probe cannot train on images without a label",
+    ),
     "unknown arm in a list": (["compare", "mnist", "--arms", "deep,wide"], "unknown arm 'wide'"),
     "an arm beside of no preset": (
         ["compare", "mnist", "--beside", "article"],

@@ -82,7 +82,7 @@ def test_contrast_and_brightness_change_nothing_where_there_is_structure() -> No
 def test_the_branch_gives_the_taps_that_it_declares(shape: tuple[int, int, int], coarse: int | None) -> None:
     branch = HogConfig(coarse=coarse).build(shape)
     given = branch(torch.rand(2, *shape))
-    declared = branch.features(shape)
+    declared = HogConfig(coarse=coarse).features(shape)
     assert [spec.name for spec in declared] == list(given) == (["fine"] if coarse is None else ["fine", "coarse"])
     assert [spec.shape for spec in declared] == [tuple(tap.shape[1:]) for tap in given.values()]
     assert all(tap.isfinite().all() for tap in given.values())

@@ -127,7 +127,7 @@ FORGERIES: dict[str, tuple[Callable[[Any, Any, Any], object], str]] = {
     ),
     "unknown branch": (
         lambda c, t, m: c["architecture"]["branches"]["deep"].update(type="os.system"),
-        "'conv', 'tower', 'hog'",
+        "'conv', 'tower', 'hog', 'pixels'",
     ),
     "unknown field": (lambda c, t, m: c["architecture"].update(run="rm"), "architecture.run"),
     "field of another type": (lambda c, t, m: c["architecture"].update(classes="3"), "architecture.classes"),
@@ -201,7 +201,7 @@ CASCADES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "no coarse cell": (lambda a, b: b["gradients"].update(coarse=0), "a hog branch needs"),
     "a dense layer as a map": (
         lambda a, b: b.update(gradients={"type": "conv", "widths": [4], "pool_after": [], "dense": 3}),
-        "no use for a dense layer",
+        "no use for layers beyond its map",
     ),
 }
 
@@ -221,12 +221,19 @@ def test_a_cascade_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
         ({"augment": {"spin": 1.0}}, "recipe.augment.spin"),
         ({"optimiser": "sgd"}, "recipe.optimiser"),
         ({"average": 1.0}, "average in"),
+        ({"votes": "bought"}, "recipe.votes"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     save_model(cascade(), tmp_path / "m")
     forge(tmp_path / "m", lambda c, t, m: c["recipe"].update(change))
     assert words in refused(tmp_path / "m")
+
+
+def test_a_file_from_before_votes_could_be_learned_is_read(tmp_path: Path) -> None:
+    save_model(cascade(), tmp_path / "m")
+    forge(tmp_path / "m", lambda c, t, m: c["recipe"].pop("votes"))
+    assert load_model(tmp_path / "m").recipe == cascade().recipe
 
 
 @pytest.mark.parametrize("preset", ["swift", "strong", "few", "article"])

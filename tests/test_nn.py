@@ -13,18 +13,21 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from littoral.errors import InputError, ShapeError
+from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost, model_cost
 from littoral.nn.fixed import HogConfig
-from littoral.nn.fusion import Concat, ConcatConfig
+from littoral.nn.fusion.concat import Concat, ConcatConfig
 from littoral.nn.inference import BATCH_SIZE, predict_probabilities
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.nn.matched import matched
-from littoral.nn.model import BranchConfig, FusionNet, FusionNetConfig, seeded_model, weightless_model
+from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model, weightless_model
+from littoral.nn.pixels import PixelsConfig
 from littoral.nn.tower import TowerConfig
 from littoral.specs import FeatureSpec, ImageSpec
-from littoral.training.presets import PRESETS
+from littoral.training.arms import DEFAULT_ARMS
+from littoral.training.presets import PRESETS, get_arm
 
 pytestmark = [
     # beartype, which checks the types here, draws at random which items it looks at
@@ -54,7 +57,7 @@ def tower_configs(draw: st.DrawFn) -> TowerConfig:
 def branch_configs() -> st.SearchStrategy[BranchConfig]:
     bins, cells = st.sampled_from([6, 8, 12]), st.integers(1, 4)
     hogs = st.builds(HogConfig, bins=bins, fine=cells, coarse=st.none() | cells)
-    return st.one_of(conv_configs(), tower_configs(), hogs)
+    return st.one_of(conv_configs(), tower_configs(), hogs, st.just(PixelsConfig()))
 
 
 @st.composite
@@ -87,13 +90,13 @@ def net_configs(draw: st.DrawFn) -> FusionNetConfig:
 def test_a_branch_gives_the_taps_that_it_declares(config: BranchConfig, channels: int, height: int, width: int) -> None:
     shape = (channels, height, width)
     branch = config.build(shape)
-    declared = branch.features(shape)
+    declared = config.features(shape)
     given = branch(torch.rand(2, *shape))
     assert [spec.name for spec in declared] == list(given)
     assert [spec.shape for spec in declared] == [tuple(tap.shape[1:]) for tap in given.values()]
     assert [spec.macs for spec in declared] == sorted(spec.macs for spec in declared)
-    onward = next(spec for spec in declared if spec.name == branch.onward)
-    assert onward.map_shape == given[branch.onward].shape[1:]
+    onward = next(spec for spec in declared if spec.name == config.onward)
+    assert onward.map_shape == given[config.onward].shape[1:]
 
 
 @given(net_configs())
@@ -157,11 +160,11 @@ def test_oriented_gradients_have_nothing_to_learn_and_no_convolutions() -> None:
         branch(torch.rand(2, 1, 28, 28))
     assert counter.get_total_flops() == 0
     assert not branch.state_dict()
-    assert all(spec.macs == 0 for spec in branch.features((1, 28, 28)))
+    assert all(spec.macs == 0 for spec in HogConfig().features((1, 28, 28)))
 
 
 def test_a_model_that_normalises_answers_for_each_image_by_itself_once_trained() -> None:
-    model = seeded_model(PRESETS["few"].arms((1, 12, 12), 4)["fused"], 0)
+    model = seeded_model(get_arm(PRESETS["few"], "fused", (1, 12, 12), 4), 0)
     x = torch.rand(6, 1, 12, 12)
     for _ in range(3):
         model.train()(x)
@@ -171,11 +174,9 @@ def test_a_model_that_normalises_answers_for_each_image_by_itself_once_trained()
 
 @pytest.mark.parametrize("preset", list(PRESETS))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_arm_of_every_preset(preset: str, shape: tuple[int, int, int]) -> None:
-    arms = PRESETS[preset].arms(shape, 7)
-    assert list(arms) == ["fused", "shallow", "deep", "matched"]
-    for config in arms.values():
-        model = seeded_model(config, 1)
+def test_the_arms_that_are_compared_by_default(preset: str, shape: tuple[int, int, int]) -> None:
+    for arm in DEFAULT_ARMS:
+        model = seeded_model(get_arm(PRESETS[preset], arm, shape, 7), 1)
         logits = model(torch.rand(4, *shape))
         assert logits.shape == (4, 7)
         logits.logsumexp(1).sum().backward()
@@ -188,12 +189,12 @@ def test_the_matched_network_is_one_learned_branch_at_the_price_of_the_fused(
     preset: str, shape: tuple[int, int, int]
 ) -> None:
     for classes in (2, 100):
-        arms = PRESETS[preset].arms(shape, classes)
-        assert config_cost(arms["matched"]).macs == pytest.approx(config_cost(arms["fused"]).macs, rel=0.03)
-        (branch,) = arms["matched"].branches.values()
+        alone, fused = (get_arm(PRESETS[preset], arm, shape, classes) for arm in ("matched", "fused"))
+        assert config_cost(alone).macs == pytest.approx(config_cost(fused).macs, rel=0.03)
+        (branch,) = alone.branches.values()
         assert isinstance(branch, ConvConfig | TowerConfig)
-        assert not arms["matched"].branch_heads
-        assert (arms["matched"].image_shape, arms["matched"].classes) == (shape, classes)
+        assert not alone.branch_heads
+        assert (alone.image_shape, alone.classes) == (shape, classes)
 
 
 def test_matching_keeps_all_but_the_widths() -> None:
@@ -218,7 +219,7 @@ def test_what_cannot_be_matched_is_refused() -> None:
 
 
 def test_article_prose_is_the_text_of_the_tutorial() -> None:
-    config = PRESETS["article-prose"].arms((1, 28, 28), 10)["fused"]
+    config = get_arm(PRESETS["article-prose"], "fused", (1, 28, 28), 10)
     convolutions = {name: len(branch.widths) for name, branch in config.branches.items()}
     pools = {name: len(branch.pool_after) for name, branch in config.branches.items()}
     assert convolutions == {"shallow": 2, "deep": 3}
@@ -235,7 +236,7 @@ def test_pooling_before_the_relu_equals_pooling_after_it() -> None:
 
 
 def test_an_arm_alone_starts_from_what_its_seed_says() -> None:
-    config = PRESETS["article"].arms((1, 28, 28), 10)["deep"]
+    config = get_arm(PRESETS["article"], "deep", (1, 28, 28), 10)
     one, same, other = seeded_model(config, 1), seeded_model(config, 1), seeded_model(config, 2)
     for name, value in one.state_dict().items():
         assert torch.equal(value, same.state_dict()[name])
@@ -249,7 +250,7 @@ def test_a_model_that_is_only_described_takes_no_memory() -> None:
 
 
 def test_wrong_shapes_are_refused_with_expected_and_received() -> None:
-    config = PRESETS["article"].arms((1, 28, 28), 10)["fused"]
+    config = get_arm(PRESETS["article"], "fused", (1, 28, 28), 10)
     with pytest.raises(ShapeError, match=re.escape("(1, 28, 28), got (1, 20, 28)")):
         FusionNet(config)(torch.rand(2, 1, 20, 28))
     fusion = Concat([FeatureSpec("a", 4, None, None, 0), FeatureSpec("b", 2, 3, 3, 0)])
@@ -257,16 +258,14 @@ def test_wrong_shapes_are_refused_with_expected_and_received() -> None:
     for branch in (TowerConfig((4,)), HogConfig()):
         with pytest.raises(ShapeError, match=re.escape("of (1, 28, 28), got (3, 28, 28); bring the images")):
             branch.build((1, 28, 28))(torch.rand(2, 3, 28, 28))
-        with pytest.raises(ShapeError, match=re.escape("of (1, 28, 28), got (3, 28, 28); bring the images")):
-            branch.build((1, 28, 28)).features((3, 28, 28))
     for wrong in ([torch.rand(5, 4)], [torch.rand(5, 2, 3, 3), torch.rand(5, 4)], [torch.rand(5, 4)] * 2):
         with pytest.raises(ShapeError, match=re.escape("expects features of shapes [(4,), (2, 3, 3)]")):
             fusion(wrong)
 
 
 def test_a_side_of_one_pixel_is_left_alone_by_a_pool() -> None:
-    config = PRESETS["article"].arms((1, 1, 9), 2)["deep"]
-    assert [spec.shape for spec in config.branches["deep"].build((1, 1, 9)).features((1, 1, 9))] == [
+    config = get_arm(PRESETS["article"], "deep", (1, 1, 9), 2)
+    assert [spec.shape for spec in config.branches["deep"].features((1, 1, 9))] == [
         (32, 1, 4),
         (64, 1, 2),
         (128, 1, 1),

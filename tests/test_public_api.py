@@ -22,6 +22,8 @@ NAMES = [
     "load",
     "load_images",
     "load_mnist",
+    "register_branch",
+    "register_fusion",
 ]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from littoral.images.builtin import load_mnist
     from littoral.images.load import load_images
     from littoral.images.store import ImageStore
+    from littoral.nn.registry import register_branch, register_fusion
     from littoral.studies.compare import compare
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "load",
     "load_images",
     "load_mnist",
+    "register_branch",
+    "register_fusion",
 ]
 
 _LAZY = {
@@ -41,6 +44,8 @@ _LAZY = {
     "load_images": "littoral.images.load",
     "load_mnist": "littoral.images.builtin",
     "compare": "littoral.studies.compare",
+    "register_branch": "littoral.nn.registry",
+    "register_fusion": "littoral.nn.registry",
 }
 
 

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float32
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.images.seen import seen_in
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
-from littoral.nn.inference import BATCH_SIZE, predict_probabilities
-from littoral.nn.inputs import to_input
+from littoral.nn.inference import predict_probabilities
 from littoral.training.run import TrainedModel
 
 
@@ -32,26 +29,6 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
             f"but {part.source} has {part.images.shape[1:]}"
         )
     return evaluate(predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names)
-
-
-def predict_opinions(
-    trained: TrainedModel, part: ImageStore
-) -> tuple[Float32[np.ndarray, "n classes"], dict[str, Float32[np.ndarray, "n classes"]]]:
-    """The model's probabilities of the classes, and those that each of its heads would give alone, by name.
-
-    The former are those of `predict_probabilities`, to the bit. A model with one head has no opinions beside it.
-    """
-    model = trained.model
-    device = next(model.parameters()).device
-    model.eval()
-    answers, opinions = [], []
-    with torch.inference_mode():
-        for start in range(0, len(part), BATCH_SIZE):
-            pixels = torch.tensor(part.images[start : start + BATCH_SIZE], device=device)
-            opinions.append(model.opinions(to_input(pixels, trained.image)))
-            answers.append(model.combined(opinions[-1]))
-        heads = {name: torch.cat([batch[name] for batch in opinions]).softmax(1).cpu().numpy() for name in opinions[0]}
-        return torch.cat(answers).softmax(1).cpu().numpy(), heads if len(heads) > 1 else {}
 
 
 @dataclass(frozen=True)

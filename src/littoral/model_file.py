@@ -23,7 +23,6 @@ from torch import Tensor
 
 from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable, write_atomically
-from littoral.nn.fixed import HogConfig
 from littoral.nn.model import FusionNetConfig, weightless_model
 from littoral.specs import ImageSpec
 from littoral.training.recipe import Recipe
@@ -90,6 +89,12 @@ def model_from_bytes(content: bytes, path: str) -> TrainedModel:
         described = TypeAdapter(_Content).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            kind = "fusion" if first["loc"][1] == "fusion" else "branch"
+            raise ModelFileError(
+                f"{path} needs a {kind} of the type {first['ctx']['tag']!r}, which is not known here (known are "
+                f"{first['ctx']['expected_tags']}): import the code that calls littoral.register_{kind} for it first"
+            ) from error
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise ModelFileError(f"{path} has unusable metadata at {place}: {first['msg']}") from error
     except InputError as error:
@@ -136,11 +141,7 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     architecture = content.architecture
     if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
         raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
-    layers = (
-        len(architecture.hidden)
-        + 1
-        + sum(len(branch.widths) for branch in architecture.branches.values() if not isinstance(branch, HogConfig))
-    )
+    layers = len(architecture.hidden) + 1 + sum(branch.layers for branch in architecture.branches.values())
     if layers > len(tensors):  # before building them: a short text can describe very many
         raise ModelFileError(f"{path} describes {layers} layers or more, but holds {len(tensors)} tensors")
     try:

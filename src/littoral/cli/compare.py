@@ -31,7 +31,11 @@ def compare(
     ] = None,
     preset: options.Preset = None,
     arms: Annotated[
-        str | None, typer.Option(help="Arms by name, separated by commas.", show_default="all of the preset's")
+        str | None,
+        typer.Option(
+            help="Arms by name, separated by commas; `littoral presets` lists them.",
+            show_default="fused,shallow,deep,matched",
+        ),
     ] = None,
     beside: Annotated[
         str | None,

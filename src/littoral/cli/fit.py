@@ -27,7 +27,7 @@ def fit(
         typer.Option(help="The model file to write.", show_default="DATA[-PRESET]-ARM-seedN.safetensors"),
     ] = None,
     preset: options.Preset = None,
-    arm: Annotated[str, typer.Option(help="Which network of the preset: fused, shallow, deep or matched.")] = "fused",
+    arm: Annotated[str, typer.Option(help="Which network of the preset; `littoral presets` lists them.")] = "fused",
     seed: options.Seed = 0,
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
@@ -118,6 +118,8 @@ def fit(
     if unlabelled is not None:
         if chosen.unlabelled is None:
             raise InputError(f"preset {chosen.name} cannot train on images without a label; use --preset few")
+        if arm in chosen.arms and chosen.arms[arm].linear:
+            raise InputError(f"arm {arm} cannot train on images without a label; use another arm")
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
         with follow(f"{chosen.name} {arm}", quiet) as observer:

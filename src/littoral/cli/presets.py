@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from littoral.cli import options
 from littoral.cli.output import print_json
+from littoral.errors import InputError
 
 SHOWN_SHAPE, SHOWN_CLASSES = (1, 28, 28), 10
 """Parameters and MACs are listed for MNIST: grey images of 28×28 in ten classes."""
@@ -16,17 +17,23 @@ def presets(json: options.Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from littoral.nn.cost import config_cost
-    from littoral.training.presets import PRESETS
+    from littoral.nn.cost import Cost, config_cost
+    from littoral.training.presets import PRESETS, get_arm
 
+    costs: dict[str, dict[str, Cost]] = {name: {} for name in PRESETS}
+    refused: dict[str, dict[str, str]] = {name: {} for name in PRESETS}
+    for preset in PRESETS.values():
+        for arm in preset.arms:
+            try:
+                costs[preset.name][arm] = config_cost(get_arm(preset, arm, SHOWN_SHAPE, SHOWN_CLASSES))
+            except InputError as error:
+                refused[preset.name][arm] = str(error)
     listed = [
         {
             "name": preset.name,
             "summary": preset.summary,
-            "arms": [
-                {"name": arm} | asdict(config_cost(config))
-                for arm, config in preset.arms(SHOWN_SHAPE, SHOWN_CLASSES).items()
-            ],
+            "arms": [{"name": arm} | asdict(cost) for arm, cost in costs[preset.name].items()],
+            "refused": [{"name": arm, "reason": reason} for arm, reason in refused[preset.name].items()],
             "recipe": asdict(preset.recipe),
             "expected": preset.expected,
             "cost": preset.cost,
@@ -37,7 +44,6 @@ def presets(json: options.Json = False) -> None:
         print_json({"image_shape": SHOWN_SHAPE, "classes": SHOWN_CLASSES, "presets": listed})
         return
     for preset in PRESETS.values():
-        arms = preset.arms(SHOWN_SHAPE, SHOWN_CLASSES)
         print(f"{preset.name}: {preset.summary}")
         epochs, steps = preset.recipe.epochs, preset.recipe.steps
         length = f"{epochs} epoch{'s' if epochs != 1 else ''}" if epochs else f"{steps} steps"
@@ -46,6 +52,7 @@ def presets(json: options.Json = False) -> None:
         print(f"  trains: {length} unless --epochs or --steps says otherwise")
         print(f"  expect: {preset.expected}")
         print(f"  cost:   {preset.cost}")
-        for arm, config in arms.items():
-            cost = config_cost(config)
+        for arm, cost in costs[preset.name].items():
             print(f"  arm {arm}: {cost.params:,} parameters, {cost.macs:,} MACs an image (28×28 grey, 10 classes)")
+        for reason in refused[preset.name].values():
+            print(f"  {reason}")

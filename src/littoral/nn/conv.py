@@ -7,7 +7,7 @@ Both branches of the published network are this one, one shallower than the othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch.nn.functional as F
@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from littoral.errors import InputError, ShapeError
-from littoral.nn.branch import Branch
+from littoral.nn.branch import Branch, BranchConfig, nearby, scaled
 from littoral.nn.layers import flatten, glorot_conv, glorot_linear
 from littoral.specs import FeatureSpec, ImageShape
 
 
 @dataclass(frozen=True)
-class ConvConfig:
+class ConvConfig(BranchConfig):
     """`widths`: output channels of each convolution. `pool_after`: which of them, counted from 1, end in a max-pool.
 
     `dense`: width of the dense layer with ReLU that ends the branch, or None to end with a map.
@@ -31,8 +31,6 @@ class ConvConfig:
     pool_after: tuple[int, ...]
     dense: int | None = None
     type: Literal["conv"] = "conv"
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or (self.dense is not None and self.dense < 1):
@@ -44,9 +42,44 @@ class ConvConfig:
                 f"pool_after must be rising numbers of convolutions, 1 to {len(self.widths)}, got {self.pool_after}"
             )
 
+    @property
+    def onward(self) -> str:
+        """The last map."""
+        return f"conv{len(self.widths)}"
+
+    @property
+    def layers(self) -> int:
+        """One for each convolution."""
+        return len(self.widths)
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        """One spec a tap, in the order of `ConvBranch.forward`."""
+        channels, height, width = image_shape
+        macs = 0
+        specs = []
+        for number, out in enumerate(self.widths, start=1):
+            macs += 9 * channels * out * height * width
+            channels = out
+            if number in self.pool_after:
+                down, across = _window(height, width)
+                height, width = height // down, width // across
+            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
+        if self.dense is not None:
+            specs.append(FeatureSpec("dense", self.dense, None, None, macs + specs[-1].size * self.dense))
+        return specs
+
     def build(self, image_shape: ImageShape) -> ConvBranch:
         """A branch with fresh weights for images of this shape."""
         return ConvBranch(self, image_shape)
+
+    def widened(self, factor: float) -> ConvConfig:
+        """The same with all widths, that of the dense layer too, times one factor."""
+        dense = None if self.dense is None else scaled(self.dense, factor)
+        return replace(self, widths=tuple(scaled(width, factor) for width in self.widths), dense=dense)
+
+    def neighbours(self) -> list[ConvConfig]:
+        """The same with the width of one convolution changed by one or two."""
+        return [replace(self, widths=widths) for widths in nearby(self.widths)]
 
 
 class ConvBranch(Branch):
@@ -60,8 +93,7 @@ class ConvBranch(Branch):
         self.convs = nn.ModuleList(
             glorot_conv(before, after) for before, after in zip(inputs, config.widths, strict=True)
         )
-        last_map = self._maps(image_shape)[-1]
-        self.onward = f"conv{len(config.widths)}"
+        last_map = next(spec for spec in config.features(image_shape) if spec.name == config.onward)
         self.dense = None if config.dense is None else glorot_linear(last_map.size, config.dense)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
@@ -78,28 +110,6 @@ class ConvBranch(Branch):
         if self.dense is not None:
             taps["dense"] = F.relu(self.dense(flatten(x)))
         return taps
-
-    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
-        """One spec a tap, in the order of `forward`; raises ShapeError for a shape the branch cannot take."""
-        self._check(image_shape)
-        maps = self._maps(image_shape)
-        if self.config.dense is None:
-            return maps
-        macs = maps[-1].macs + maps[-1].size * self.config.dense
-        return [*maps, FeatureSpec("dense", self.config.dense, None, None, macs)]
-
-    def _maps(self, image_shape: ImageShape) -> list[FeatureSpec]:
-        channels, height, width = image_shape
-        macs = 0
-        specs = []
-        for number, out in enumerate(self.config.widths, start=1):
-            macs += 9 * channels * out * height * width
-            channels = out
-            if number in self.config.pool_after:
-                down, across = _window(height, width)
-                height, width = height // down, width // across
-            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
-        return specs
 
     def _check(self, image_shape: tuple[int, ...]) -> None:
         fits = image_shape == self.image_shape if self.config.dense else image_shape[0] == self.image_shape[0]

@@ -20,11 +20,7 @@ class Cost:
 
 def model_cost(model: FusionNet) -> Cost:
     """The cost of a model that is there."""
-    heads = sum(spec.size * model.config.classes for spec in model.fused_specs.values())
-    return Cost(
-        params=sum(parameter.numel() for parameter in model.parameters()),
-        macs=model.branch_macs + model.fusion.macs + model.head.macs + heads * model.config.branch_heads,
-    )
+    return Cost(params=sum(parameter.numel() for parameter in model.parameters()), macs=model.macs)
 
 
 def config_cost(config: FusionNetConfig) -> Cost:

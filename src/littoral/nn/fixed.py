@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from littoral.errors import InputError, ShapeError
-from littoral.nn.branch import Branch
+from littoral.nn.branch import Branch, BranchConfig
 from littoral.specs import FeatureSpec, ImageShape
 
 
@@ -98,7 +98,7 @@ def normalised(
 
 
 @dataclass(frozen=True)
-class HogConfig:
+class HogConfig(BranchConfig):
     """Signed, softly binned histograms of `bins` directions, normalised over 3 × 3 cells.
 
     They are made in cells of `fine` × `fine` pixels, as maps to go on from, and again of `coarse` × `coarse` of those
@@ -110,11 +110,27 @@ class HogConfig:
     coarse: int | None = 2
     type: Literal["hog"] = "hog"
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         if self.bins < 6 or self.bins % 2 or min(self.fine, 1 if self.coarse is None else self.coarse) < 1:
             raise InputError(f"a hog branch needs an even number of bins from 6 up and positive cells, got {self}")
+
+    @property
+    def onward(self) -> str:
+        """The fine histograms."""
+        return "fine"
+
+    @property
+    def fixed(self) -> bool:
+        """It has nothing to learn."""
+        return True
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        """One spec a tap, in the order of `HogBranch.forward`."""
+        height, width = _pooled(image_shape[1:], self.fine)
+        fine = FeatureSpec("fine", self.bins + image_shape[0], height, width, 0)
+        if self.coarse is None:
+            return [fine]
+        return [fine, FeatureSpec("coarse", self.bins, *_pooled((height, width), self.coarse), 0)]
 
     def build(self, image_shape: ImageShape) -> HogBranch:
         """A branch for images of this shape; it has no weights."""
@@ -129,7 +145,6 @@ class HogBranch(Branch):
     """
 
     EPSILON = 0.05
-    onward = "fine"
 
     def __init__(self, config: HogConfig, image_shape: ImageShape) -> None:
         super().__init__()
@@ -145,16 +160,6 @@ class HogBranch(Branch):
             if self.config.coarse is None:
                 return {"fine": maps}
             return {"fine": maps, "coarse": normalised(cell_means(fine, self.config.coarse), 3, self.EPSILON)}
-
-    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
-        """One spec a tap; raises ShapeError for a shape the branch cannot take."""
-        self._check(image_shape)
-        bins, channels = self.config.bins, image_shape[0]
-        height, width = _pooled(image_shape[1:], self.config.fine)
-        fine = FeatureSpec("fine", bins + channels, height, width, 0)
-        if self.config.coarse is None:
-            return [fine]
-        return [fine, FeatureSpec("coarse", bins, *_pooled((height, width), self.config.coarse), 0)]
 
     def _check(self, image_shape: tuple[int, ...]) -> None:
         if image_shape[0] != self.image_shape[0]:

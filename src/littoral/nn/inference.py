@@ -1,21 +1,24 @@
-"""A trained network and stored images -> class probabilities, in batches."""
+"""A trained network and stored images -> class probabilities, or features, in batches."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
-from torch import nn
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
 
+from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
+from littoral.nn.model import FusionNet
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
 BATCH_SIZE = 250
-"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them.
-
-For `article`, 500 took 1.6 times as long.
-"""
+"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6
+times as long for `article`)."""
 
 
 def predict_probabilities(
@@ -25,15 +28,57 @@ def predict_probabilities(
 
     The model is put into evaluation mode for the call and left in the mode it had.
     """
-    device = next(model.parameters()).device
+    with _evaluating(model):
+        return torch.cat([model(x) for x in _batches(model, images, spec)]).softmax(1).cpu().numpy()
+
+
+def branch_vectors(
+    model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> Float32[np.ndarray, "n size"]:
+    """The features of all fused branches, flattened and one after the other; mode and place as above."""
+    with _evaluating(model):
+        features = [concatenated(list(model.branch_features(x).values())).cpu() for x in _batches(model, images, spec)]
+        return torch.cat(features).numpy()
+
+
+def predict_opinions(
+    model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> Float32[np.ndarray, "heads n classes"]:
+    """The log-probabilities that each head gives, in the order of `opinions`; mode and place as above."""
+    with _evaluating(model):
+        opinions = [torch.stack(list(model.opinions(x).values())) for x in _batches(model, images, spec)]
+        return torch.cat(opinions, dim=1).log_softmax(2).cpu().numpy()
+
+
+def predict_with_heads(
+    model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> tuple[Float32[np.ndarray, "n classes"], dict[str, Float32[np.ndarray, "n classes"]]]:
+    """The model's probabilities, those of `predict_probabilities` to the bit, and those of each head alone, by name.
+
+    A model with one head has none beside its answer. Mode and place as above.
+    """
+    with _evaluating(model):
+        opinions = [model.opinions(x) for x in _batches(model, images, spec)]
+        answers = torch.cat([model.combined(batch) for batch in opinions]).softmax(1).cpu().numpy()
+        heads = {name: torch.cat([batch[name] for batch in opinions]).softmax(1).cpu().numpy() for name in opinions[0]}
+        return answers, heads if len(heads) > 1 else {}
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            batches = [
-                model(to_input(torch.tensor(images[start : start + BATCH_SIZE], device=device), spec))
-                for start in range(0, max(len(images), 1), BATCH_SIZE)
-            ]
-            return torch.cat(batches).softmax(1).cpu().numpy()
+            yield
     finally:
         model.train(was_training)
+
+
+def _batches(
+    model: nn.Module, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> Iterator[Float[Tensor, "batch channels height width"]]:
+    """What the network takes, batch by batch; one empty batch where there is no image."""
+    device = next(model.parameters()).device
+    for start in range(0, max(len(images), 1), BATCH_SIZE):
+        yield to_input(torch.tensor(images[start : start + BATCH_SIZE], device=device), spec)

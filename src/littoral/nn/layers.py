@@ -1,9 +1,11 @@
-"""Layers with the published network's initial weights, and its way of flattening a map."""
+"""Layers with the published network's initial weights, its way of flattening a map, and windows over a map."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,6 +22,11 @@ def glorot_linear(inputs: int, outputs: int) -> nn.Linear:
     return _glorot(nn.Linear(inputs, outputs))
 
 
+def glorot_weight(inputs: int, outputs: int) -> nn.Parameter:
+    """The weight of a dense layer without bias, (outputs, inputs); Glorot-uniform."""
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, inputs)))
+
+
 def _glorot(layer: Layer) -> Layer:
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
@@ -33,3 +40,18 @@ def flatten(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch size"]:
     That order is Keras's, and it costs no copy on maps that are channels-last in memory.
     """
     return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
+
+
+def windows(side: int, grid: int) -> tuple[int, int, int]:
+    """How many windows, `grid` at most, cover a side, their distance, and their length: equal ones that may overlap."""
+    count = min(side, grid)
+    distance = side // count
+    return count, distance, side - (count - 1) * distance
+
+
+def pooled(
+    x: Float[Tensor, "batch channels height width"], rows: int, columns: int
+) -> Float[Tensor, "batch channels rows columns"]:
+    """The means of `rows` × `columns` equal windows that cover the map; of all its places where it has fewer."""
+    (down, high), (across, wide) = windows(x.shape[2], rows)[1:], windows(x.shape[3], columns)[1:]
+    return F.avg_pool2d(x, (high, wide), (down, across)) if (high, wide) != (1, 1) else x

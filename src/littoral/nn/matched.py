@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from littoral.errors import InputError
-from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost
 from littoral.nn.model import FusionNetConfig
-from littoral.nn.tower import TowerConfig
 
 TOLERANCE = 0.03
 """How far the multiply-accumulates may be apart, as a share."""
@@ -25,9 +23,6 @@ def matched(config: FusionNetConfig, macs: int) -> FusionNetConfig:
     """
     if len(config.branches) != 1:
         raise InputError(f"only a network of one branch can be matched, got {list(config.branches)}")
-    (branch,) = config.branches.values()
-    if not isinstance(branch, ConvConfig | TowerConfig):
-        raise InputError(f"a {branch.type} branch has no widths to be matched by")
     low, high = 0.0, 1.0
     while _cost(_widened(config, high)) < macs:
         low, high = high, high * 2
@@ -43,25 +38,13 @@ def matched(config: FusionNetConfig, macs: int) -> FusionNetConfig:
 
 def _widened(config: FusionNetConfig, factor: float) -> FusionNetConfig:
     ((name, branch),) = config.branches.items()
-    assert isinstance(branch, ConvConfig | TowerConfig)  # `matched` saw to it
-    wide = replace(branch, widths=tuple(max(1, round(width * factor)) for width in branch.widths))
-    if isinstance(wide, ConvConfig) and wide.dense is not None:
-        wide = replace(wide, dense=max(1, round(wide.dense * factor)))
-    return replace(config, branches={name: wide})
+    return replace(config, branches={name: branch.widened(factor)})
 
 
 def _neighbours(config: FusionNetConfig) -> list[FusionNetConfig]:
     """The networks with one width changed by one or two."""
     ((name, branch),) = config.branches.items()
-    assert isinstance(branch, ConvConfig | TowerConfig)
-    widths = branch.widths
-    others = [
-        (*widths[:place], widths[place] + change, *widths[place + 1 :])
-        for place in range(len(widths))
-        for change in (-2, -1, 1, 2)
-        if widths[place] + change > 0
-    ]
-    return [replace(config, branches={name: replace(branch, widths=other)}) for other in others]
+    return [replace(config, branches={name: other}) for other in branch.neighbours()]
 
 
 def _cost(config: FusionNetConfig) -> int:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from littoral.errors import InputError
-from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
-from littoral.nn.fusion import ConcatConfig
+from littoral.nn.fusion.base import Fusion
+from littoral.nn.fusion.concat import ConcatConfig
+from littoral.nn.fusion.late import voted
 from littoral.nn.layers import flatten, glorot_linear
-from littoral.nn.tower import TowerConfig
+from littoral.nn.registry import AnyBranch, AnyFusion, require_registered
 from littoral.specs import FeatureSpec, ImageShape
-
-BranchConfig = Annotated[ConvConfig | TowerConfig | HogConfig, Field(discriminator="type")]
-FusionConfig = ConcatConfig
 
 MOST_BRANCHES = 16
 
@@ -35,16 +31,20 @@ class FusionNetConfig:
     """The whole architecture: what FusionNet is built from, and what a model file holds of it.
 
     `branches`: by name, in the order in which the fusion takes them. `hidden`: widths of the dense layers with ReLU
-    between the fused vector and the logits. `topology`: `parallel`, every branch sees the image, or `cascade`, each
-    branch goes on from the maps of the one before it. `unfused`: branches that only serve those after them; the fusion
-    does not take them. `batch_norm`: each branch's feature is flattened and batch-normalised before the fusion.
-    `branch_heads`: each fused branch has a head of its own beside the one over the fused vector, and they vote.
+    between the fused vector and the logits; with late fusion, between each branch's feature and its logits.
+    `topology`: `parallel`, every branch sees the image, or `cascade`, each branch goes on from the maps of the one
+    before it. `unfused`: branches that only serve those after them; the fusion does not take them. `batch_norm`: each
+    branch's feature is batch-normalised before the fusion, each of its numbers by itself, or, where the fusion takes
+    maps, each channel of a map. `branch_heads`: each fused branch has a head of its own beside the one over the fused
+    vector, and they vote; with late fusion they are the only ones.
+
+    Raises InputError for what cannot be, a fusion that refuses these features among it.
     """
 
     image_shape: ImageShape
     classes: int
-    branches: Mapping[str, BranchConfig]
-    fusion: FusionConfig = ConcatConfig()
+    branches: Mapping[str, AnyBranch]
+    fusion: AnyFusion = ConcatConfig()
     hidden: tuple[int, ...] = ()
     topology: Literal["parallel", "cascade"] = "parallel"
     unfused: tuple[str, ...] = ()
@@ -71,22 +71,58 @@ class FusionNetConfig:
         followed = list(self.branches)[:-1] if self.topology == "cascade" else []
         if not set(self.unfused) <= set(followed):
             raise InputError(f"only branches that others of a cascade go on from can be unfused, got {self.unfused}")
-        if any(
-            isinstance(branch, ConvConfig) and branch.dense for name in self.unfused for branch in [self.branches[name]]
-        ):
-            raise InputError("an unfused branch has no use for a dense layer: set its dense to None")
-        if self.topology == "cascade" and any(
-            isinstance(branch, HogConfig) for branch in list(self.branches.values())[1:]
-        ):
+        require_registered(self.branches.values(), self.fusion)
+        places = self.places()
+        for name in self.unfused:
+            if places[name].feature.macs > places[name].onward.macs:
+                raise InputError(
+                    f"an unfused branch has no use for layers beyond its map, got {name!r}: "
+                    "end it with a map (a conv branch: dense=None)"
+                )
+        going_on = list(self.branches.values())[1:] if self.topology == "cascade" else []
+        if stopping := [branch.type for branch in going_on if branch.fixed]:
             raise InputError(
-                "a hog branch learns nothing and stops what is before it from learning: it has to be first"
+                f"a {stopping[0]} branch learns nothing and stops what is before it from learning: it has to be first"
             )
+        if not self.fusion.joint and not self.branch_heads:
+            raise InputError(f"{self.fusion.type} fusion is made of the branches' own heads: set branch_heads")
+        if reason := self.fusion.refusal(list(self.fused_specs().values())):
+            raise InputError(f"{self.fusion.type} fusion {reason}")
+
+    def places(self) -> dict[str, Place]:
+        """What each branch, by name, sees and gives in this network."""
+        places = {}
+        shape = self.image_shape
+        for name, branch in self.branches.items():
+            taps = branch.features(shape)
+            onward = next(spec for spec in taps if spec.name == branch.onward)
+            places[name] = Place(shape, onward, taps[-1])
+            if self.topology == "cascade":
+                shape = onward.map_shape
+        return places
+
+    def fused_specs(self) -> dict[str, FeatureSpec]:
+        """What each fused branch, by name, gives to the fusion: its last tap, flattened where that is normalised."""
+        specs = {name: place.feature for name, place in self.places().items() if name not in self.unfused}
+        if not self.batch_norm or self.fusion.takes_maps:
+            return specs
+        return {name: replace(spec, channels=spec.size, height=None, width=None) for name, spec in specs.items()}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A branch in its network: the shape that it sees, the map gone on from in a cascade, and its last tap."""
+
+    sees: ImageShape
+    onward: FeatureSpec
+    feature: FeatureSpec
 
 
 class FusionNet(nn.Module):
     """Images -> logits through one or more branches, their fusion and a head.
 
-    Weights are drawn from torch's global generator; `seeded_model` draws them from a seed instead.
+    Weights are drawn from torch's global generator; `seeded_model` draws them from a seed instead. `macs` are
+    multiply-accumulates of one forward pass on one image.
     """
 
     votes: Tensor
@@ -94,33 +130,30 @@ class FusionNet(nn.Module):
     def __init__(self, config: FusionNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.branches = nn.ModuleDict()
-        self.fused_specs: dict[str, FeatureSpec] = {}
-        self.branch_macs = 0
-        shape = config.image_shape
-        for name, described in config.branches.items():
-            branch = described.build(shape)
-            taps = branch.features(shape)
-            onward = next(spec for spec in taps if spec.name == branch.onward)
-            self.branches[name] = branch
-            if name not in config.unfused:
-                self.fused_specs[name] = taps[-1]
-            self.branch_macs += (onward if name in config.unfused else taps[-1]).macs
-            if config.topology == "cascade":
-                shape = onward.map_shape
-        vectors = [FeatureSpec(spec.name, spec.size, None, None, spec.macs) for spec in self.fused_specs.values()]
+        places = config.places()
+        branches = {name: branch.build(places[name].sees) for name, branch in config.branches.items()}
+        self.branches = nn.ModuleDict(branches)
+        self.macs = sum((p.onward if name in config.unfused else p.feature).macs for name, p in places.items())
+        self.taps = {name: place.feature.name for name, place in places.items() if name not in config.unfused}
+        specs = config.fused_specs()
         self.norms = nn.ModuleDict()
         if config.batch_norm:
-            sizes = {name: spec.size for name, spec in self.fused_specs.items()}
-            self.norms = nn.ModuleDict({name: nn.BatchNorm1d(size) for name, size in sizes.items()})
-        self.fusion = config.fusion.build(vectors if config.batch_norm else list(self.fused_specs.values()))
-        self.head = Head(self.fusion.out_features, config.hidden, config.classes)
+            self.norms = nn.ModuleDict({name: batch_norm(spec) for name, spec in specs.items()})
+        self.fusion: Fusion | None = None
+        self.head: Head | None = None
+        if config.fusion.joint:
+            self.fusion = config.fusion.build(list(specs.values()))
+            self.head = Head(self.fusion.out_features, config.hidden, config.classes)
+            self.macs += self.fusion.macs + self.head.macs
         self.heads = nn.ModuleDict()
         if config.branch_heads:
-            heads = {name: Head(spec.size, (), config.classes) for name, spec in self.fused_specs.items()}
+            hidden = () if config.fusion.joint else config.hidden
+            heads = {name: Head(spec.size, hidden, config.classes) for name, spec in specs.items()}
             self.heads = nn.ModuleDict(heads)
-            votes = torch.cat([torch.tensor([0.5]), torch.full((len(heads),), 0.5 / len(heads))])
-            self.register_buffer("votes", votes)
+            self.macs += sum(head.macs for head in heads.values())
+            share = 0.5 if config.fusion.joint else 1.0
+            votes = torch.full((len(heads),), share / len(heads))
+            self.register_buffer("votes", torch.cat([torch.tensor([0.5]), votes]) if config.fusion.joint else votes)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits, in training and in evaluation alike."""
@@ -129,33 +162,44 @@ class FusionNet(nn.Module):
     def opinions(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch classes"]]:
         """The logits of the head over the fused vector, as `fused`, and those of each branch's own head, by its name.
 
-        Without branch heads there is only `fused`.
+        Without branch heads there is only `fused`, and with late fusion there are only these. They come in the order
+        of `votes`, the number that each one's log-probabilities count for.
         """
         features = self.branch_features(x)
-        logits = {FUSED: self.head(self.fusion(list(features.values())))}
-        if self.config.branch_heads:
-            logits |= {name: self.heads[name](flatten(feature)) for name, feature in features.items()}
-        return logits
+        logits = {}
+        if self.fusion is not None and self.head is not None:
+            logits[FUSED] = self.head(self.fusion(list(features.values())))
+        return logits | {name: head(flatten(features[name])) for name, head in self.heads.items()}
+
+    @property
+    def voters(self) -> list[str]:
+        """The names of `opinions`, in their order."""
+        return [*([FUSED] if self.config.fusion.joint else []), *self.heads]
 
     def combined(self, opinions: Mapping[str, Float[Tensor, "batch classes"]]) -> Float[Tensor, "batch classes"]:
         """One opinion is the answer; of several, their log-probabilities are added, each times its vote."""
-        if not self.config.branch_heads:
-            return opinions[FUSED]
-        stacked = torch.stack([logits.log_softmax(1) for logits in opinions.values()])
-        voted: Tensor = (stacked * self.votes.view(-1, 1, 1)).sum(0)
-        return voted
+        return voted(list(opinions.values()), self.votes) if self.heads else opinions[FUSED]
 
     def branch_features(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         """What each fused branch, by name, gives to the fusion: its last tap, normalised where the network does so."""
         features = {}
         for name, branch in self.branches.items():
             taps = branch(x)
-            if name in self.fused_specs:
-                feature = taps[self.fused_specs[name].name]
-                features[name] = self.norms[name](flatten(feature)) if self.config.batch_norm else feature
+            if name in self.taps:
+                feature = taps[self.taps[name]]
+                features[name] = self._normalised(name, feature) if self.config.batch_norm else feature
             if self.config.topology == "cascade":
-                x = taps[branch.onward]
+                x = taps[self.config.branches[name].onward]
         return features
+
+    def _normalised(self, name: str, feature: Tensor) -> Tensor:
+        normal: Tensor = self.norms[name](feature if self.config.fusion.takes_maps else flatten(feature))
+        return normal
+
+
+def batch_norm(spec: FeatureSpec) -> nn.BatchNorm1d | nn.BatchNorm2d:
+    """Batch normalisation of a feature: each number of a vector by itself, each channel of a map."""
+    return nn.BatchNorm1d(spec.channels) if spec.height is None else nn.BatchNorm2d(spec.channels)
 
 
 class Head(nn.Module):

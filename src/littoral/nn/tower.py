@@ -6,7 +6,7 @@ something was seen, whatever the size of the images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch.nn.functional as F
@@ -14,12 +14,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from littoral.errors import InputError, ShapeError
-from littoral.nn.branch import Branch
+from littoral.nn.branch import Branch, BranchConfig, nearby, scaled
+from littoral.nn.layers import windows
 from littoral.specs import FeatureSpec, ImageShape
 
 
 @dataclass(frozen=True)
-class TowerConfig:
+class TowerConfig(BranchConfig):
     """`widths`: output channels of each convolution. `pool_after`: which of them, from 1, a 2×2 max-pool follows.
 
     `kernel` and `stride` are the first convolution's; all others are 3×3 and keep the size. `grid`: the last tap has
@@ -33,8 +34,6 @@ class TowerConfig:
     grid: int = 3
     type: Literal["tower"] = "tower"
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         if not self.widths or min(*self.widths, self.kernel, self.stride, self.grid) < 1 or self.kernel % 2 != 1:
             raise InputError(f"a tower needs positive widths, stride and grid and an odd kernel, got {self}")
@@ -45,9 +44,47 @@ class TowerConfig:
                 f"pool_after must be rising numbers of convolutions, 1 to {len(self.widths)}, got {self.pool_after}"
             )
 
+    @property
+    def onward(self) -> str:
+        """The last map before the grid."""
+        return f"conv{len(self.widths)}"
+
+    @property
+    def layers(self) -> int:
+        """One for each convolution."""
+        return len(self.widths)
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        """One spec a tap, in the order of `Tower.forward`."""
+        channels, height, width = image_shape
+        macs = 0
+        specs = []
+        for number, (out, kernel, stride) in enumerate(zip(self.widths, *self.first_and_rest(), strict=True), start=1):
+            height, width = -(-height // stride), -(-width // stride)
+            macs += kernel**2 * channels * out * height * width
+            channels = out
+            if number in self.pool_after:
+                height, width = max(height // 2, 1), max(width // 2, 1)
+            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
+        rows, columns = windows(height, self.grid)[0], windows(width, self.grid)[0]
+        return [*specs, FeatureSpec("grid", channels, rows, columns, macs)]
+
+    def first_and_rest(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Kernel and stride of each convolution."""
+        rest = len(self.widths) - 1
+        return (self.kernel, *(3,) * rest), (self.stride, *(1,) * rest)
+
     def build(self, image_shape: ImageShape) -> Tower:
         """A branch with fresh weights for images of this shape."""
         return Tower(self, image_shape)
+
+    def widened(self, factor: float) -> TowerConfig:
+        """The same with all widths times one factor."""
+        return replace(self, widths=tuple(scaled(width, factor) for width in self.widths))
+
+    def neighbours(self) -> list[TowerConfig]:
+        """The same with one width changed by one or two."""
+        return [replace(self, widths=widths) for widths in nearby(self.widths)]
 
 
 class Tower(Branch):
@@ -61,9 +98,8 @@ class Tower(Branch):
         self.convs = nn.ModuleList(
             # the normalisation that follows has a bias of its own
             nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
-            for before, after, kernel, stride in zip(inputs, config.widths, *self._first_and_rest(), strict=True)
+            for before, after, kernel, stride in zip(inputs, config.widths, *config.first_and_rest(), strict=True)
         )
-        self.onward = f"conv{len(config.widths)}"
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in config.widths)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
@@ -78,34 +114,11 @@ class Tower(Branch):
             taps[f"conv{number}"] = x
         height, width = x.shape[2:]
         (rows, down, high), (columns, across, wide) = (
-            _windows(height, self.config.grid),
-            _windows(width, self.config.grid),
+            windows(height, self.config.grid),
+            windows(width, self.config.grid),
         )
         taps["grid"] = F.max_pool2d(x, (high, wide), (down, across)) if (rows, columns) != (height, width) else x
         return taps
-
-    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
-        """One spec a tap, in the order of `forward`; raises ShapeError for a shape the branch cannot take."""
-        self._check(image_shape)
-        channels, height, width = image_shape
-        macs = 0
-        specs = []
-        for number, (out, kernel, stride) in enumerate(
-            zip(self.config.widths, *self._first_and_rest(), strict=True), start=1
-        ):
-            height, width = -(-height // stride), -(-width // stride)
-            macs += kernel**2 * channels * out * height * width
-            channels = out
-            if number in self.config.pool_after:
-                height, width = max(height // 2, 1), max(width // 2, 1)
-            specs.append(FeatureSpec(f"conv{number}", channels, height, width, macs))
-        grid = self.config.grid
-        return [*specs, FeatureSpec("grid", channels, _windows(height, grid)[0], _windows(width, grid)[0], macs)]
-
-    def _first_and_rest(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Kernel and stride of each convolution."""
-        rest = len(self.config.widths) - 1
-        return (self.config.kernel, *(3,) * rest), (self.config.stride, *(1,) * rest)
 
     def _check(self, image_shape: tuple[int, ...]) -> None:
         if image_shape[0] != self.image_shape[0]:
@@ -113,10 +126,3 @@ class Tower(Branch):
                 f"this tower was built for images (channels, height, width) of {self.image_shape}, "
                 f"got {image_shape}; bring the images to that shape"
             )
-
-
-def _windows(side: int, grid: int) -> tuple[int, int, int]:
-    """How many windows cover a side, their distance, and their length: equal ones that overlap where need be."""
-    count = min(side, grid)
-    distance = side // count
-    return count, distance, side - (count - 1) * distance

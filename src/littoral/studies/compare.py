@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 import littoral
 from littoral.errors import InputError
-from littoral.evaluate_model import predict_opinions
 from littoral.evaluation.metrics import evaluate
 from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
+from littoral.nn.inference import predict_with_heads
 from littoral.studies.comparison import Comparison
 from littoral.studies.contestants import Contestant, Parts, contestants, parts_of
 from littoral.studies.judge import power_after, power_before
@@ -64,7 +64,7 @@ def compare(
     expected_error: float = EXPECTED_ERROR,
     notes: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Train each of `arms` (None: all of the preset's) with `seeds` seeds, from `first_seed` up; test each run once.
+    """Train each of `arms` (None: `DEFAULT_ARMS`) with `seeds` seeds, from `first_seed` up; test each run once.
 
     `preset` None: `few` or `swift`, by the number of labels. `beside`: arms of other presets, each `PRESET:ARM`, or
     `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
@@ -165,7 +165,7 @@ def compare(
             arm, follow = those[name], Silent() if observer is None else observer(name, seed)
             trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts[seed].train), seed, place, follow)
             test = data.subset(parts[seed].test)
-            probabilities, opinions = predict_opinions(trained, test)
+            probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
             run = StoredRun(
                 arm=name,
                 seed=seed,

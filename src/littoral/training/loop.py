@@ -182,7 +182,7 @@ def loss_of(
 ) -> Float[Tensor, ""]:
     """The loss of a batch: that of the head over the fused vector, and the recipe's part of those of the branches.
 
-    `weight`: how much each image counts, or None.
+    Where there is no fused vector, it is the mean of those of the branches. `weight`: how much each image counts.
     """
 
     def cross_entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
@@ -191,8 +191,10 @@ def loss_of(
         each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=recipe.label_smoothing)
         return (each * weight).mean()
 
-    loss = cross_entropy(opinions[FUSED])
     branches = [cross_entropy(logits) for name, logits in opinions.items() if name != FUSED]
+    if FUSED not in opinions:
+        return torch.stack(branches).mean()
+    loss = cross_entropy(opinions[FUSED])
     return loss + recipe.branch_loss * torch.stack(branches).mean() if branches else loss
 
 

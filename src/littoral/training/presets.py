@@ -1,24 +1,21 @@
-"""Presets: a named model with its arms and its recipe, and the result and cost to expect of it.
-
-An arm is one contestant in a comparison. `fused` is what a preset trains when nothing else is said.
-"""
+"""Presets: a named model with its arms and its recipe, and the result and cost to expect of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64
 
 from littoral.errors import InputError
+from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
-from littoral.nn.cost import config_cost
 from littoral.nn.fixed import HogConfig
-from littoral.nn.matched import matched
-from littoral.nn.model import BranchConfig, FusionNetConfig
+from littoral.nn.model import FusionNetConfig
 from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageShape
+from littoral.training.arms import Arm, Build, arms_of
 from littoral.training.recipe import Augment, Recipe
 
 FEW_LABELS = 1000
@@ -27,7 +24,7 @@ FEW_LABELS = 1000
 
 @dataclass(frozen=True)
 class Preset:
-    """`arms` builds every arm's architecture for a shape of images and a number of classes.
+    """`arms`: by name, see `arms.py`; each describes its network when `get_arm` asks for it.
 
     `unlabelled`: the training on labels that were spread over images without one; None: such images are left out.
     `largest`: the longer side that files are scaled down to where no size is asked for. `expected` and `cost` are what
@@ -38,7 +35,7 @@ class Preset:
     name: str
     summary: str
     recipe: Recipe
-    arms: Callable[[ImageShape, int], dict[str, FusionNetConfig]]
+    arms: Mapping[str, Arm]
     expected: str
     cost: str
     unlabelled: Recipe | None = None
@@ -59,37 +56,41 @@ def default_preset(labels: Int64[np.ndarray, " n"]) -> Preset:
 
 
 def get_arm(preset: Preset, arm: str, image_shape: ImageShape, classes: int) -> FusionNetConfig:
-    """The architecture of one arm; raises InputError, with the known names, for an unknown one."""
-    arms = preset.arms(image_shape, classes)
-    if arm not in arms:
-        raise InputError(f"unknown arm {arm!r} of preset {preset.name}: expected one of {', '.join(arms)}")
-    return arms[arm]
+    """The architecture of one arm.
+
+    Raises InputError, with the known names, for an unknown one, and, with the reason, for one that cannot be made of
+    the preset's branches or for such images.
+    """
+    if arm not in preset.arms:
+        raise InputError(f"unknown arm {arm!r} of preset {preset.name}: expected one of {', '.join(preset.arms)}")
+    try:
+        return preset.arms[arm].build(image_shape, classes)
+    except InputError as error:
+        raise InputError(f"no arm {arm} of preset {preset.name} here: {error}") from error
 
 
-def _fused_and_each_alone(
-    branches: Mapping[str, BranchConfig], hidden: tuple[int, ...]
-) -> Callable[[ImageShape, int], dict[str, FusionNetConfig]]:
-    def arms(image_shape: ImageShape, classes: int) -> dict[str, FusionNetConfig]:
-        members = {"fused": dict(branches)} | {name: {name: branch} for name, branch in branches.items()}
-        found = {arm: FusionNetConfig(image_shape, classes, chosen, hidden=hidden) for arm, chosen in members.items()}
-        return found | {"matched": matched(found["deep"], config_cost(found["fused"]).macs)}
+def _fused_and_each_alone(branches: Mapping[str, BranchConfig], hidden: tuple[int, ...]) -> Mapping[str, Arm]:
+    """Arms of two parallel branches; `matched` is the deep one widened."""
 
-    return arms
+    def of(*names: str) -> Build:
+        chosen = {name: branches[name] for name in names}
+        return lambda image_shape, classes: FusionNetConfig(image_shape, classes, chosen, hidden=hidden)
+
+    return arms_of(fused=of("shallow", "deep"), shallow=of("shallow"), deep=of("deep"), single=of("deep"))
 
 
 def _on_gradients(
     shallow: TowerConfig, deep: TowerConfig, plain: tuple[int, ...], fuse_gradients: bool
-) -> Callable[[ImageShape, int], dict[str, FusionNetConfig]]:
+) -> Mapping[str, Arm]:
     """Arms of a cascade: oriented gradients, a shallow tower on their maps, a deep one that goes on from its maps.
 
     `shallow` and `deep` alone have the same way to their feature, without the other's. `fuse_gradients`: the gradients
-    are a feature too. `matched` is an ordinary tower on the pixels, of the proportions `plain`, that costs as much as
-    `fused`.
+    are a feature too. `matched` is an ordinary tower on the pixels, of the proportions `plain`.
     """
+    gradients = HogConfig(coarse=2 if fuse_gradients else None)
 
-    def arms(image_shape: ImageShape, classes: int) -> dict[str, FusionNetConfig]:
-        gradients = HogConfig(coarse=2 if fuse_gradients else None)
-        fused = FusionNetConfig(
+    def fused(image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        return FusionNetConfig(
             image_shape,
             classes,
             {"gradients": gradients, "shallow": shallow, "deep": deep},
@@ -98,22 +99,23 @@ def _on_gradients(
             batch_norm=True,
             branch_heads=True,
         )
-        tower = TowerConfig(plain, pool_after=(2,), kernel=5, stride=2)
-        return {
-            "fused": fused,
-            "shallow": replace(
-                fused,
-                branches={"gradients": gradients, "shallow": shallow},
-                unfused=("gradients",),
-                branch_heads=False,
-            ),
-            "deep": replace(fused, unfused=("gradients", "shallow"), branch_heads=False),
-            "matched": matched(
-                FusionNetConfig(image_shape, classes, {"deep": tower}, batch_norm=True), config_cost(fused).macs
-            ),
-        }
 
-    return arms
+    def shallow_alone(image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        return replace(
+            fused(image_shape, classes),
+            branches={"gradients": gradients, "shallow": shallow},
+            unfused=("gradients",),
+            branch_heads=False,
+        )
+
+    def deep_alone(image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        return replace(fused(image_shape, classes), unfused=("gradients", "shallow"), branch_heads=False)
+
+    def plain_tower(image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        tower = TowerConfig(plain, pool_after=(2,), kernel=5, stride=2)
+        return FusionNetConfig(image_shape, classes, {"deep": tower}, batch_norm=True)
+
+    return arms_of(fused, shallow_alone, deep_alone, plain_tower)
 
 
 _ARTICLE = Preset(

@@ -59,6 +59,9 @@ class Recipe:
     `branch_loss` is added. `average`: the decay of a moving average of the weights, which is what is kept in the end;
     0: the last weights are. `augment`: how images are moved, or None.
 
+    `votes`: of heads that vote, `fixed`: half for the one over the fused vector and the rest for those of the branches,
+    alike; or `learned` out of fold, see `votes.py`, for as many steps again.
+
     `balance`: what is done about classes of unequal size. `loss` weighs an image's loss inversely to the size of its
     class, `sampler` draws every class equally often, `auto` is `loss` where classes are unbalanced, else `none`.
     """
@@ -79,6 +82,7 @@ class Recipe:
     branch_loss: float = 1.0
     average: float = 0.0
     augment: Augment | None = None
+    votes: Literal["fixed", "learned"] = "fixed"
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -97,6 +101,8 @@ class Recipe:
             )
         if self.optimiser not in ("adam", "adamw"):
             raise InputError(f"optimiser must be adam or adamw, got {self.optimiser!r}")
+        if self.votes not in ("fixed", "learned"):
+            raise InputError(f"votes must be fixed or learned, got {self.votes!r}")
         if not all(0 <= value < math.inf for value in (self.min_steps, self.weight_decay, self.branch_loss)):
             raise InputError(
                 "min_steps, weight_decay and branch_loss are 0 or more, "

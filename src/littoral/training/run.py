@@ -17,6 +17,7 @@ from jaxtyping import Float64, UInt8
 from torch import nn
 
 from littoral.errors import InputError
+from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
@@ -25,10 +26,12 @@ from littoral.training.budget import WARM_UP_SHARE, TimeBudget
 from littoral.training.checkpoint import planned_steps
 from littoral.training.feed import class_balanced_weights
 from littoral.training.history import EpochRecord
-from littoral.training.loop import Checkpointing, Observer, Silent, train
+from littoral.training.loop import Checkpointing, Observer, Plan, Silent, train
 from littoral.training.presets import Preset, get_arm
+from littoral.training.probe import fit_probe
 from littoral.training.recipe import Recipe
 from littoral.training.semi import Unlabelled, train_with_unlabelled
+from littoral.training.votes import votes_out_of_fold
 from littoral.version import __version__
 
 
@@ -68,6 +71,10 @@ def fit_arm(
     `unlabelled`: images of the same form without a label. Presets that can train on them do (see `semi.py`), and
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
+    An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, and `probe` in the
+    record tells how it went. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
+    tells what was learned; that takes as long as the training.
+
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else.
     """
@@ -75,8 +82,13 @@ def fit_arm(
         raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
     spec = store.spec()
     recipe = recipe.balanced_for(store.labels)
-    weights = _weights(store, recipe, sample_weight)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
+    linear = preset.arms[arm].linear
+    by_class = recipe.balance == "loss" or (linear and recipe.balance == "sampler")  # where nothing is drawn
+    weights = _weights(store, by_class, sample_weight)
+    voting = recipe.votes == "learned" and config.branch_heads
+    if linear and time_budget is not None:
+        raise InputError(f"arm {arm} is fitted at once and not in steps: leave the time budget out")
     budget = None
     if time_budget is not None:
         planned = (
@@ -87,6 +99,8 @@ def fit_arm(
         if planned is None:
             budget = TimeBudget.starting_now(time_budget)
             planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
+            if voting:  # as many steps again
+                planned = max(1, planned // 2)
         recipe = recipe.lasting(steps=planned)
     origin: dict[str, Any] = {
         "preset": preset.name,
@@ -109,11 +123,11 @@ def fit_arm(
         "time_budget": time_budget,
     }
 
-    if unlabelled is not None and len(unlabelled) and preset.unlabelled is not None:
-        if time_budget is not None or sample_weight is not None or recipe.balance != "none":
+    if unlabelled is not None and len(unlabelled) and preset.unlabelled is not None and not linear:
+        if time_budget is not None or sample_weight is not None or recipe.balance != "none" or voting:
             raise InputError(
-                "with images without a label there are no time budgets, image weights and balancing of classes yet: "
-                "leave one of the two out"
+                "with images without a label there are no time budgets, image weights, balancing of classes and "
+                "learned votes yet: leave one of the two out"
             )
         start = time.perf_counter()
         model, history, outcome = train_with_unlabelled(
@@ -140,6 +154,29 @@ def fit_arm(
             },
         )
     model = seeded_model(config, seed)
+    left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
+    if linear:
+        fitted, fit = fit_probe(model, store.images, store.labels, spec, weights, device)
+        observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
+        observer.on_epoch(fitted)
+        record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
+        record |= {"images_seen": fitted.step * len(store), "stopped_early": False, "time_budget": None}
+        return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+    votes = None
+    if voting:
+        votes = votes_out_of_fold(
+            lambda: seeded_model(config, seed),
+            store.images,
+            store.labels,
+            tied_images(store),
+            spec,
+            recipe,
+            seed,
+            device,
+            weights,
+        )
+        if votes.votes is not None:
+            model.votes.copy_(torch.tensor(list(votes.votes.values())))
     history = train(
         model,
         store.images,
@@ -154,8 +191,9 @@ def fit_arm(
         shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
         budget=budget,
     )
-    left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
     record = _record(origin, recipe, history, store) | {"time_budget": time_budget, "unlabelled": left_out}
+    if votes is not None:
+        record |= {"votes": asdict(votes), "train_seconds": round(record["train_seconds"] + votes.seconds, 3)}
     return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
 
 
@@ -216,10 +254,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def _weights(
-    store: ImageStore, recipe: Recipe, sample_weight: Float64[np.ndarray, " n"] | None
+    store: ImageStore, by_class: bool, sample_weight: Float64[np.ndarray, " n"] | None
 ) -> Float64[np.ndarray, " n"] | None:
     """The weight of each image in the loss, of mean 1, or None where all weigh alike."""
-    weights = class_balanced_weights(store.labels) if recipe.balance == "loss" else None
+    weights = class_balanced_weights(store.labels) if by_class else None
     if sample_weight is None:
         return weights
     if sample_weight.shape != (len(store),) or not np.isfinite(sample_weight).all() or (sample_weight < 0).any():

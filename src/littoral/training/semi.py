@@ -18,9 +18,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from littoral.nn.inference import BATCH_SIZE, predict_probabilities
-from littoral.nn.inputs import to_input
-from littoral.nn.layers import flatten
+from littoral.nn.inference import branch_vectors, predict_probabilities
 from littoral.nn.model import FusionNet
 from littoral.specs import ImageSpec
 from littoral.training.history import EpochRecord
@@ -159,15 +157,7 @@ def _features(
     model: FusionNet, images: UInt8[np.ndarray, "n height width channels"], spec: ImageSpec
 ) -> Float32[np.ndarray, "n size"]:
     """The features of all fused branches, one after the other, as their principal components."""
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
-        batches = []
-        for start in range(0, len(images), BATCH_SIZE):
-            x = to_input(torch.tensor(images[start : start + BATCH_SIZE], device=device), spec)
-            features = [flatten(feature) for feature in model.branch_features(x).values()]
-            batches.append(torch.cat(features, dim=1).cpu())
-    found = torch.cat(batches).numpy()
+    found = branch_vectors(model, images, spec)
     components = min(COMPONENTS, *found.shape)
     reduced: Float32[np.ndarray, "n size"] = PCA(components, svd_solver="covariance_eigh").fit_transform(found)
     return reduced.astype(np.float32)

@@ -1,0 +1,129 @@
+"""The arms of a preset beside those compared by default: what each is, what it costs, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from littoral.errors import InputError
+from littoral.evaluate_model import evaluate_model
+from littoral.images.store import ImageStore
+from littoral.model_file import load_model, save_model
+from littoral.nn.cost import config_cost
+from littoral.nn.fusion.late import LateConfig
+from littoral.nn.inference import branch_vectors, predict_probabilities
+from littoral.studies.compare import compare
+from littoral.training.arms import DEFAULT_ARMS
+from littoral.training.loop import Silent
+from littoral.training.presets import PRESETS, get_arm, get_preset
+from littoral.training.probe import NEVER
+from littoral.training.run import TrainedModel, fit_arm
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MNIST = (1, 28, 28)
+FUSIONS = ("sum", "gated", "attention", "bilinear", "late", "concat")
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_every_preset_has_the_same_arms_and_two_deep_branches_at_the_price_of_the_fused(name: str) -> None:
+    preset = PRESETS[name]
+    assert list(preset.arms) == [*DEFAULT_ARMS, "matched-ensemble", "probe", *(f"fused-{word}" for word in FUSIONS)]
+    fused, twins = get_arm(preset, "fused", MNIST, 10), get_arm(preset, "matched-ensemble", MNIST, 10)
+    assert config_cost(twins).macs == pytest.approx(config_cost(fused).macs, rel=0.03)
+    one, other = twins.branches.values()
+    assert one == other
+    assert (twins.fusion, twins.branch_heads, twins.topology) == (LateConfig(), True, "parallel")
+    assert type(one) is type(next(iter(get_arm(preset, "matched", MNIST, 10).branches.values())))
+    assert get_arm(preset, "fused-concat", MNIST, 10) == fused
+    late = get_arm(preset, "fused-late", MNIST, 10)
+    assert replace(late, fusion=fused.fusion, branch_heads=fused.branch_heads) == fused
+
+
+@pytest.mark.parametrize(
+    ("preset", "arm", "words"),
+    [
+        ("article", "fused-attention", "no arm fused-attention of preset article here: attention fusion needs maps"),
+        ("few", "fused-attention", "exactly two branches, got 3"),
+        ("few", "fused-bilinear", "exactly two branches, got 3"),
+        (
+            "few",
+            "fused-best",
+            "unknown arm 'fused-best' of preset few: expected one of fused, shallow, deep, matched, ",
+        ),
+    ],
+)
+def test_an_arm_that_cannot_be_is_refused_with_the_reason(small: ImageStore, preset: str, arm: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        get_arm(get_preset(preset), arm, MNIST, 10)
+    with pytest.raises(InputError, match=words):
+        compare(small, preset, [arm], seeds=1, steps=1)
+
+
+def probed(store: ImageStore, weights: np.ndarray | None = None) -> TrainedModel:
+    few = get_preset("few")
+    return fit_arm(few, "probe", few.recipe, store, 0, torch.device("cpu"), Silent(), sample_weight=weights)
+
+
+def test_the_probe_is_logistic_regression_on_fixed_features(small: ImageStore, tmp_path: Path) -> None:
+    train, test = small.subset(np.arange(640)), small.subset(np.arange(640, 840))
+    model = probed(train)
+    features = [branch_vectors(model.model, part.images, part.spec()) for part in (train, test)]
+    regression = LogisticRegression(max_iter=1000).fit(features[0].astype(float), train.labels)
+    expected = regression.predict_proba(features[1].astype(float))
+    np.testing.assert_allclose(predict_probabilities(model.model, test.images, model.image), expected, atol=1e-3)
+    assert evaluate_model(model, test).accuracy > 0.88
+    assert model.record["probe"] == {
+        "inverse_penalty": 1.0,
+        "iterations": model.record["steps"],
+        "converged": True,
+    }
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    one, other = (predict_probabilities(t.model, test.images, t.image) for t in (model, again))
+    assert np.array_equal(one, other)
+
+
+def test_the_probe_of_two_classes_of_small_images_and_of_a_class_without_images(small: ImageStore) -> None:
+    chosen = np.flatnonzero((small.labels == 3) | (small.labels == 8))
+    store = small.subset(chosen)
+    cropped = ImageStore(store.images[:, 8:20, 8:20], store.labels, store.class_names)  # too small for gradients
+    model = probed(cropped)
+    assert list(model.model.branches) == ["pixels"]
+    assert list(probed(store).model.branches) == ["gradients"]
+    assert set(model.model.head.layers[0].bias[[0, 1, 2, 4]].tolist()) == {NEVER}
+    probabilities = predict_probabilities(model.model, cropped.images, model.image)
+    regression = LogisticRegression(max_iter=1000).fit(cropped.images.reshape(len(cropped), -1) / 255.0, cropped.labels)
+    np.testing.assert_allclose(
+        probabilities[:, [3, 8]], regression.predict_proba(cropped.images.reshape(len(cropped), -1) / 255.0), atol=1e-3
+    )
+
+
+def test_the_weights_of_images_count_for_the_probe(small: ImageStore) -> None:
+    store = small.subset(np.arange(200))
+    weights = np.where(np.arange(200) < 100, 1.0, 0.0)
+    half = probed(store.subset(np.arange(100)))
+    weighted = probed(store, weights * 1.0)
+    one, other = (predict_probabilities(t.model, store.images, t.image) for t in (half, weighted))
+    # weights are brought to a mean of 1, so that the penalty counts half as much
+    assert (one.argmax(1) == other.argmax(1)).mean() > 0.95
+
+
+def test_what_a_probe_cannot_be_asked(small: ImageStore) -> None:
+    few = get_preset("few")
+    with pytest.raises(InputError, match="arm probe is fitted at once and not in steps"):
+        fit_arm(few, "probe", few.recipe, small, 0, torch.device("cpu"), Silent(), time_budget=1.0)
+    with pytest.raises(InputError, match="images of two classes or more"):
+        probed(small.subset(np.flatnonzero(small.labels == 1)))
+
+
+def test_a_comparison_of_arms_that_are_not_compared_by_default(small: ImageStore) -> None:
+    arms = ["matched-ensemble", "probe", "fused-late", "fused-attention"]
+    result = compare(small, "swift", arms, seeds=1, steps=2)
+    assert [arm.name for arm in result.arms] == arms
+    assert all(run.n == 200 for arm in result.arms for run in arm.runs)

@@ -1,0 +1,199 @@
+"""What every network keeps, whatever it is made of: topology × fusion × pair of branches × channels × size.
+
+By default a part of the grid in which each two values of different columns meet; all of it under `make test-full`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from littoral.errors import InputError
+from littoral.model_file import load_model, save_model
+from littoral.nn.branch import BranchConfig
+from littoral.nn.conv import ConvConfig
+from littoral.nn.cost import config_cost, model_cost
+from littoral.nn.fixed import HogConfig
+from littoral.nn.fusion.attention import AttentionConfig
+from littoral.nn.fusion.base import FusionConfig
+from littoral.nn.fusion.bilinear import BilinearConfig
+from littoral.nn.fusion.concat import ConcatConfig
+from littoral.nn.fusion.gated import GatedConfig
+from littoral.nn.fusion.late import LateConfig
+from littoral.nn.fusion.sum import SumConfig
+from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.nn.pixels import PixelsConfig
+from littoral.nn.registry import BRANCHES, FUSIONS
+from littoral.nn.tower import TowerConfig
+from littoral.specs import ImageSpec
+from littoral.training.presets import PRESETS, get_arm
+from littoral.training.recipe import Recipe
+from littoral.training.run import TrainedModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+KINDS: dict[str, BranchConfig] = {
+    "conv-map": ConvConfig((3, 5), (1,)),
+    "conv-vector": ConvConfig((4,), (1,), dense=6),
+    "tower": TowerConfig((4, 6), (2,), kernel=5, stride=2),
+    "hog": HogConfig(bins=6),
+    "pixels": PixelsConfig(),
+}
+JOINED: dict[str, FusionConfig] = {
+    "concat": ConcatConfig(),
+    "sum": SumConfig(width=5),
+    "gated": GatedConfig(width=5),
+    "attention": AttentionConfig(reduction=2),
+    "bilinear": BilinearConfig(width=5),
+    "late": LateConfig(),
+}
+TOPOLOGIES = ("parallel", "cascade")
+PAIRS = tuple(itertools.product(KINDS, KINDS))
+CHANNELS = (1, 3)
+SIZES = ((8, 8), (9, 31), (28, 28), (64, 48), (224, 224))
+NORMALISED = (False, True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A point of the grid."""
+
+    topology: str
+    fusion: str
+    pair: tuple[str, str]
+    channels: int
+    size: tuple[int, int]
+    batch_norm: bool
+
+    def config(self) -> FusionNetConfig:
+        branches = dict(zip(("one", "other"), (KINDS[kind] for kind in self.pair), strict=True))
+        fusion = JOINED[self.fusion]
+        # heads too on half of the grid, and where there is nothing else
+        heads = self.batch_norm or not fusion.joint
+        shape = (self.channels, *self.size)
+        return FusionNetConfig(shape, 5, branches, fusion, (7,), self.topology, (), self.batch_norm, heads)
+
+    def refusal(self) -> str | None:
+        """Why it cannot be, in part of the words; None where it can."""
+        if self.topology == "cascade" and self.pair[1] == "hog":
+            return "a hog branch learns nothing and stops what is before it from learning"
+        if self.fusion == "attention" and "conv-vector" in self.pair:
+            return "attention fusion needs maps"
+        return None
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, (self.channels, *self.size)))
+        return f"{self.topology}-{self.fusion}-{'+'.join(self.pair)}-{size}-{self.batch_norm}"
+
+
+COLUMNS = (TOPOLOGIES, tuple(JOINED), PAIRS, CHANNELS, SIZES, NORMALISED)
+GRID = [Case(*values) for values in itertools.product(*COLUMNS)]
+
+
+def pairwise(columns: tuple[tuple[object, ...], ...]) -> list[Case]:
+    """Rows in which each two values of different columns meet, each row taking in as many new meetings as it can."""
+    missing = {
+        ((a, one), (b, other))
+        for a, b in itertools.combinations(range(len(columns)), 2)
+        for one in columns[a]
+        for other in columns[b]
+    }
+
+    def gain(row: dict[int, object]) -> int:
+        return sum(meeting in missing for meeting in itertools.combinations(sorted(row.items()), 2))
+
+    rows = []
+    ordered = sorted(range(len(columns)), key=lambda number: -len(columns[number]))
+    while missing:
+        row = dict(min(missing, key=repr))
+        for number in ordered:
+            if number not in row:
+                row[number] = max(columns[number], key=lambda value, at=number: gain(row | {at: value}))
+        missing -= set(itertools.combinations(sorted(row.items()), 2))
+        rows.append(Case(*(value for _, value in sorted(row.items()))))  # type: ignore[arg-type]
+    return rows
+
+
+def check(case: Case, folder: Path) -> None:
+    """All that is promised of a network."""
+    words = case.refusal()
+    if words is not None:
+        with pytest.raises(InputError, match=words):
+            case.config()
+        return
+    config = case.config()
+    model = seeded_model(config, 0)
+    x = torch.rand(3, *config.image_shape)
+
+    places = config.places()
+    for name, branch in model.branches.items():
+        sees = places[name].sees
+        taps = branch(torch.rand(2, *sees))
+        declared = config.branches[name].features(sees)
+        assert [(spec.name, spec.shape) for spec in declared] == [(tap, tuple(taps[tap].shape[1:])) for tap in taps]
+    features = model.branch_features(x)
+    assert [tuple(feature.shape[1:]) for feature in features.values()] == [
+        s.shape for s in config.fused_specs().values()
+    ]
+
+    with FlopCounterMode(display=False) as counter:
+        logits = model(x)
+    assert logits.shape == (3, 5)
+    assert model_cost(model).macs * 2 * len(x) == counter.get_total_flops()
+    assert model_cost(model) == config_cost(config)
+
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+    spec = ImageSpec.unit(*case.size, case.channels)
+    save_model(TrainedModel(model.eval(), spec, tuple("abcde"), Recipe(steps=1), {}), folder / "m")
+    again = load_model(folder / "m").model
+    assert again.config == config
+    state = again.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    with torch.inference_mode():
+        one, other = model.to(memory_format=torch.channels_last)(x), again(x)
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("case", pairwise(COLUMNS), ids=str)
+def test_a_part_of_the_grid_where_all_pairs_meet(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", GRID, ids=str)
+def test_the_whole_grid(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
+def test_the_grid_has_every_known_kind() -> None:
+    assert {config.type for config in KINDS.values()} == set(BRANCHES)
+    assert [config.type for config in JOINED.values()] == list(JOINED)
+    assert set(JOINED) == set(FUSIONS)
+    assert all(case in GRID for case in pairwise(COLUMNS))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_arm_of_every_preset_learns_or_is_refused(preset: str, shape: tuple[int, int, int]) -> None:
+    refused = []
+    for arm in PRESETS[preset].arms:
+        try:
+            config = get_arm(PRESETS[preset], arm, shape, 6)
+        except InputError:
+            refused.append(arm)
+            continue
+        model = seeded_model(config, 0)
+        logits = model(torch.rand(4, *shape))
+        assert logits.shape == (4, 6)
+        logits.logsumexp(1).sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    vectors = ["fused-attention"]
+    expected = {"few": ["fused-attention", "fused-bilinear"], "article": vectors, "tiny": vectors}
+    assert refused == expected.get(preset, [])
