@@ -44,9 +44,9 @@ def contestants(
     beside: Sequence[str],
     balance: Balance | None,
 ) -> dict[str, Contestant]:
-    """Each arm by the name that it goes by in the result: `arms`, then those `beside`.
+    """Each arm by the name that it goes by in the result: `arms` (None: `DEFAULT_ARMS`), then those `beside`.
 
-    `arms` None: `DEFAULT_ARMS`. Those beside are `PRESET:ARM` or `PRESET:ARM@EPOCHS` and trained as their preset says, but for `balance`. Raises
+    The latter are `PRESET:ARM` or `PRESET:ARM@EPOCHS` and trained as their preset says, but for `balance`. Raises
     InputError for an unknown arm and for a name that comes twice.
     """
     shape, classes = data.spec().shape, len(data.class_names)
