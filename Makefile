@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test test-full lint setup clean bench-speed bench-labels bench-accuracy
+.PHONY: demo test test-full lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
@@ -30,7 +30,7 @@ setup: .venv/.done
 	@touch $@
 
 # What the README's tables are made of; each says at its top how long it takes, and needs ../shared (LITTORAL_SHARED).
-bench-speed bench-labels bench-accuracy: bench-%: setup
+bench-speed bench-labels bench-accuracy bench-peak: bench-%: setup
 	.venv/bin/python benchmarks/$*/run.py
 	.venv/bin/python benchmarks/$*/run.py page
 
