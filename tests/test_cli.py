@@ -359,7 +359,10 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     document = json.loads(Path("results/results.json").read_text())
     assert document["schema"] == 1
     assert document["complete"]
-    assert document["pairs"] == []
+    pairs = [(pair["a"], pair["b"]) for pair in document["pairs"]]
+    assert pairs == [("fused", "shallow"), ("fused", "deep"), ("fused", "matched")]
+    for pair in document["pairs"]:
+        assert f"fused and {pair['b']}: {pair['verdict']}" in out
     assert document["command"].startswith("littoral compare mnist --steps 2 --seeds 2 ")
     for arm in document["arms"]:
         assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
