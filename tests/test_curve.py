@@ -244,7 +244,7 @@ def test_advice_in_words() -> None:
         "with 20 labels a class fused is better than deep",
         "with 40 labels a class fused is not shown to differ from deep",
     )
-    assert advice[4].startswith("classes that need images most, with 40 labels a class: a (150 of 300 wrong: 50.00 %, ")
+    assert advice[4].startswith("classes that need images most, with 40 labels a class: a 50.00 % of 300 images (")
     assert advice[4].endswith("; over all classes 15.00 %")
     assert advice[5] == "which images to label next takes the arms shallow and deep"
 

@@ -37,7 +37,7 @@ def of_classes(arm: str, budget: int, classes: Sequence[ClassErrors], error: flo
         return f"{start} {arm} got every test image right in every class"
     above = [found for found in classes if found.ci95[0] > error]
     named = "; ".join(
-        f"{found.name} ({found.wrong:,} of {found.images:,} wrong: {_percent(found.error)} %, {_ends(found.ci95)})"
+        f"{found.name} {_percent(found.error)} % of {found.images:,} images ({_ends(found.ci95)})"
         for found in (above or [found for found in classes if found.error])[:NAMED]
     )
     if above:
