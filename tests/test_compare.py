@@ -267,8 +267,8 @@ def test_other_images_code_or_threads_are_refused(
             tried(few_images, out=finished)
     finally:
         torch.set_num_threads(1)
-    monkeypatch.setattr("littoral.studies.compare.__version__", "9.9")
-    monkeypatch.setattr("littoral.studies.compare._code", lambda: "f" * 64)
+    monkeypatch.setattr("littoral.studies.one_run.__version__", "9.9")
+    monkeypatch.setattr("littoral.studies.one_run._code", lambda: "f" * 64)
     with pytest.raises(
         InputError, match=r"littoral was 0.+, is 9\.9; the code of littoral was .+, is ffffffffffff…: name"
     ):

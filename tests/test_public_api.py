@@ -19,6 +19,7 @@ NAMES = [
     "TrainingError",
     "__version__",
     "compare",
+    "curve",
     "load",
     "load_images",
     "load_mnist",
@@ -38,7 +39,7 @@ def test_another_name_is_an_attribute_error() -> None:
 
 
 def test_importing_littoral_loads_nothing_heavy() -> None:
-    heavy = {"torch", "numpy", "sklearn", "scipy", "pydantic"}
+    heavy = {"torch", "numpy", "sklearn", "scipy", "pydantic", "matplotlib"}
     code = f"import sys, littoral; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"
     subprocess.check_call([sys.executable, "-c", code])
 

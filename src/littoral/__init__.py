@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from littoral.images.store import ImageStore
     from littoral.nn.registry import register_branch, register_fusion
     from littoral.studies.compare import compare
+    from littoral.studies.curve import curve
 
 __all__ = [
     "FusionClassifier",
@@ -30,6 +31,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "compare",
+    "curve",
     "load",
     "load_images",
     "load_mnist",
@@ -44,6 +46,7 @@ _LAZY = {
     "load_images": "littoral.images.load",
     "load_mnist": "littoral.images.builtin",
     "compare": "littoral.studies.compare",
+    "curve": "littoral.studies.curve",
     "register_branch": "littoral.nn.registry",
     "register_fusion": "littoral.nn.registry",
 }

@@ -30,13 +30,7 @@ def compare(
         ),
     ] = None,
     preset: options.Preset = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            help="Arms by name, separated by commas; `littoral presets` lists them.",
-            show_default="fused,shallow,deep,matched",
-        ),
-    ] = None,
+    arms: options.Arms = None,
     beside: Annotated[
         str | None,
         typer.Option(

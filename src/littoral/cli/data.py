@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from littoral.cli.output import say
 from littoral.errors import InputError
-from littoral.specs import Resize
+from littoral.specs import ImageSpec, Resize
 
 Choice = TypeVar("Choice", bound=str)
 
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from littoral.images.load import Loaded
 
 
@@ -70,6 +73,18 @@ def read_data(
     for line in loaded.remarks():
         say(f"{data}: {line}")
     return loaded
+
+
+def read_unlabelled(place: Path, spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path]]:
+    """The images of a folder in the form of `spec`, and their paths; what cannot be read is named on standard error."""
+    from littoral.images.paths import read_readable
+    from littoral.images.sources import image_files
+
+    files, _ = image_files([place])
+    images, kept, unreadable = read_readable(files, spec)
+    if unreadable:
+        say(f"{place}: {len(unreadable):,} images left out: {'; '.join(unreadable[:10])}")
+    return images, kept
 
 
 def data_json(loaded: Loaded) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data
+from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
@@ -189,18 +189,12 @@ def _unlabelled(
     """The images that --unlabelled names, in the form of those of the data set."""
     from littoral.errors import InputError
     from littoral.fit_file import rest_of
-    from littoral.images.paths import read_readable
-    from littoral.images.sources import image_files
 
     if where == "rest":
         if labels_per_class is None:
             raise InputError("--unlabelled rest means the images that --labels-per-class leaves over: give that too")
         return rest_of(store, seed, labels_per_class)
-    files, _ = image_files([Path(where)])
-    images, unreadable = read_readable(files, store.spec())
-    if unreadable:
-        say(f"{where}: {len(unreadable):,} images left out: {'; '.join(unreadable[:10])}")
-    return images
+    return read_unlabelled(Path(where), store.spec())[0]
 
 
 def _what_became_of(found: dict[str, Any]) -> str:

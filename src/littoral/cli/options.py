@@ -70,6 +70,13 @@ Preset = Annotated[
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]
+Arms = Annotated[
+    str | None,
+    typer.Option(
+        help="Arms by name, separated by commas; `littoral presets` lists them.",
+        show_default="fused,shallow,deep,matched",
+    ),
+]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="Seed of first weights, order of images and label budget.")
 ]

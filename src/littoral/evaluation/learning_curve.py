@@ -62,7 +62,17 @@ def expected_error(
     at: float,
     rng: np.random.Generator,
 ) -> Expected:
-    """The error with `at` labels a class, read off the curve; column j of `errors` is the same seed at each budget.
+    """The error with `at` labels a class, read off the curve: see `expected_errors`."""
+    return expected_errors(labels, errors, np.array([float(at)]), rng)[0]
+
+
+def expected_errors(
+    labels: Float64[np.ndarray, " budgets"],
+    errors: Float64[np.ndarray, "budgets seeds"],
+    at: Float64[np.ndarray, " points"],
+    rng: np.random.Generator,
+) -> list[Expected]:
+    """The errors with so many labels a class, read off the curve; column j of `errors` is one seed at each budget.
 
     The interval is a bootstrap over seeds, widened to what Student's t would give for so few of them. Resampled curves
     may have a < 0: held at 0, as the curve itself is, they would cover the gain of an `a` that is 0 in 77 to 85 %
@@ -71,11 +81,11 @@ def expected_error(
 
     Raises InputError as `fit_curve` does, and for fewer than three seeds.
     """
-    if not at > 0:
-        raise InputError(f"expected a number of labels above 0, got {at}")
+    if not (at > 0).all():
+        raise InputError(f"expected numbers of labels above 0, got {at.min()}")
     curve = fit_curve(labels, errors)
     a, b, c = _resampled(labels, errors, rng)
-    return _expected(curve.error(at), a + b * at**-c, 1.0)
+    return [_expected(curve.error(n), a + b * n**-c, 1.0) for n in at]
 
 
 def gain_of_doubling(

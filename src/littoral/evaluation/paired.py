@@ -196,16 +196,22 @@ def judged_together(differences: Sequence[Difference]) -> tuple[Difference, ...]
     return tuple(replace(d, p_holm=p) for d, p in zip(differences, adjusted, strict=True))
 
 
-def verdict(difference: Difference) -> str:
-    """What may be said, in percentage points: "fused better by 0.21 points (0.08 to 0.34)".
+def outcome(difference: Difference) -> Literal["better", "worse", "open"]:
+    """What `a` is, beside `b`: better or worse only where `p_holm` is below 0.05 and the interval leaves out 0."""
+    low, high = difference.ci95
+    if difference.p_holm < LEVEL and (low > 0 or high < 0):
+        return "better" if low > 0 else "worse"
+    return "open"
 
-    Better and worse only where `p_holm` is below 0.05 and the interval leaves out nothing being between them.
-    """
+
+def verdict(difference: Difference) -> str:
+    """What may be said, in percentage points: "fused better by 0.21 points (0.08 to 0.34)"; see `outcome`."""
     low, high = (100 * end for end in difference.ci95)
+    found = outcome(difference)
     alone = "; one seed: this is about these two models alone" if difference.method == "images" else ""
-    if difference.p_holm < LEVEL and low > 0:
+    if found == "better":
         return f"{difference.a} better by {100 * difference.difference:.2f} points ({low:.2f} to {high:.2f}){alone}"
-    if difference.p_holm < LEVEL and high < 0:
+    if found == "worse":
         return f"{difference.a} worse by {-100 * difference.difference:.2f} points ({-high:.2f} to {-low:.2f}){alone}"
     return f"no difference shown; only one larger than {rounded_up(max(-low, high))} points can be excluded{alone}"
 

@@ -55,12 +55,13 @@ def read_paths(paths: Sequence[Path], spec: ImageSpec) -> NDArray[np.uint8]:
     return images
 
 
-def read_readable(paths: Sequence[Path], spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """The images that can be read (m, height, width, channels), and a reason, with the name, for each of the others."""
+def read_readable(paths: Sequence[Path], spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path], tuple[str, ...]]:
+    """The images that can be read (m, height, width, channels), their paths, and a reason for each of the others."""
     images = np.empty((len(paths), spec.height, spec.width, spec.channels), np.uint8)
     errors = decode_batch(0, _encoded(paths), spec, images).errors
-    kept = np.setdiff1d(np.arange(len(paths)), list(errors))
-    return images[kept], tuple(f"{paths[number]} {reason}" for number, reason in sorted(errors.items()))
+    kept = [number for number in range(len(paths)) if number not in errors]
+    reasons = tuple(f"{paths[number]} {reason}" for number, reason in sorted(errors.items()))
+    return images[kept], [paths[number] for number in kept], reasons
 
 
 def _encoded(paths: Sequence[Path]) -> list[Encoded]:

@@ -7,42 +7,31 @@ With a folder it goes on from the runs that are finished there. What it comes to
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-import littoral
 from littoral.errors import InputError
-from littoral.evaluation.metrics import evaluate
 from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
-from littoral.nn.cost import Cost, config_cost
-from littoral.nn.inference import predict_with_heads
+from littoral.nn.cost import config_cost
 from littoral.studies.comparison import Comparison
-from littoral.studies.contestants import Contestant, Parts, contestants, parts_of
+from littoral.studies.contestants import contestants, parts_of
 from littoral.studies.judge import power_after, power_before
-from littoral.studies.latency import Latency, measure_latency
+from littoral.studies.latency import Latency
+from littoral.studies.one_run import Task, identity, one_run, surroundings
 from littoral.studies.results import StoredRun, opened, require_results_folder
 from littoral.studies.runs import Arm, Run, run_of
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
-from littoral.training.run import TrainedModel, choose_device, fit_arm
-from littoral.version import __version__
+from littoral.training.run import choose_device
 
 EXPECTED_ERROR = 0.05
 """Where nobody says how many images the arms will get wrong."""
-
-DECIDES = ("images", "nn", "training")
-"""The rooms of the package whose code decides what a run comes to."""
 
 
 def compare(
@@ -100,31 +89,19 @@ def compare(
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, beside, balance)
     costs = {name: config_cost(arm.config) for name, arm in those.items()}
-    study: dict[str, Any] = {
-        "littoral": __version__,
-        "code": _code(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": str(place),
-        "data_sha256": data.fingerprint(),
-        "preset": chosen.name,
-        "recipe": asdict(recipe),
-        "labels_per_class": labels_per_class,
-    }
-    settings = study | {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "data": data.source,
-        "classes": list(data.class_names),
-        "train_images": len(first.train),
-        "test_images": len(first.test),
-        "beside": {name: asdict(those[name].recipe) for name in beside},
-        "seeds": list(parts),
-        **(notes or {}),
-    }
-    made = {(name, seed): _made(arm, parts[seed]) for seed in parts for name, arm in those.items()}
+    study = identity(data, chosen, recipe, place) | {"labels_per_class": labels_per_class}
+    settings = (
+        study
+        | surroundings(data)
+        | {
+            "train_images": len(first.train),
+            "test_images": len(first.test),
+            "beside": {name: asdict(those[name].recipe) for name in beside},
+            "seeds": list(parts),
+            **(notes or {}),
+        }
+    )
+    tasks = {(name, seed): Task(name, arm, seed, parts[seed]) for seed in parts for name, arm in those.items()}
     runs: dict[str, dict[int, Run]] = {name: {} for name in those}
     latencies: dict[str, Latency] = {}
 
@@ -138,7 +115,7 @@ def compare(
             for name, cost in costs.items()
             if runs[name]
         ]
-        return Comparison(tuple(found), sum(len(arm.runs) for arm in found) == len(made), settings)
+        return Comparison(tuple(found), sum(len(arm.runs) for arm in found) == len(tasks), settings)
 
     if on_power is not None and len(those) > 1:
         same = all(np.array_equal(part.test, first.test) for part in parts.values())
@@ -155,28 +132,15 @@ def compare(
                 on_run(so_far)
 
         if folder is not None:
-            for stored in folder.asked(study, made):
+            for stored in folder.asked(study, {key: task.made for key, task in tasks.items()}):
                 take(stored)
             if latencies:
                 tell()
-        for (name, seed), how in made.items():
+        for (name, seed), task in tasks.items():
             if seed in runs[name]:
                 continue
-            arm, follow = those[name], Silent() if observer is None else observer(name, seed)
-            trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts[seed].train), seed, place, follow)
-            test = data.subset(parts[seed].test)
-            probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
-            run = StoredRun(
-                arm=name,
-                seed=seed,
-                study=study,
-                made=how,
-                figures=_figures(trained, test, probabilities, costs[name], latencies.get(name)),
-                index=parts[seed].test,
-                labels=test.labels,
-                probabilities=probabilities,
-                opinions=opinions,
-            )
+            follow = Silent() if observer is None else observer(name, seed)
+            run, _ = one_run(data, task, study, place, follow, latencies.get(name))
             if folder is not None:
                 folder.write(run)
             take(run)
@@ -184,40 +148,3 @@ def compare(
             if on_power is not None and seeds > 2 and (name, seed) == (list(those)[-1], first_seed + 1):
                 on_power(power_after(result().arms, seeds, len(first.train)))
     return result()
-
-
-def _made(contestant: Contestant, parts: Parts) -> dict[str, Any]:
-    """What decides a run besides the study that it belongs to and its seed."""
-    rows = [hashlib.sha256(part.astype(np.int64).tobytes()).hexdigest() for part in (parts.train, parts.test)]
-    return {
-        "training images": rows[0],
-        "test images": rows[1],
-        "recipe": asdict(contestant.recipe),
-        "architecture": asdict(contestant.config),
-    }
-
-
-def _code() -> str:
-    """SHA-256 over the code that decides what a run comes to: two versions of a checkout are not told by its number."""
-    package, digest = Path(littoral.__file__).parent, hashlib.sha256()
-    for file in sorted(file for room in DECIDES for file in (package / room).rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _figures(
-    trained: TrainedModel, test: ImageStore, probabilities: NDArray[np.float32], cost: Cost, latency: Latency | None
-) -> dict[str, Any]:
-    """What a run comes to, as plain JSON; `latency` where it was measured on another run of the arm."""
-    found = evaluate(probabilities, test.labels, test.class_names)
-    return {
-        "accuracy": found.accuracy,
-        "n": found.n,
-        "ci95": list(found.ci95),
-        "balanced_accuracy": found.balanced_accuracy,
-        "macro_f1": found.macro_f1,
-        "seconds": trained.record["train_seconds"],
-        "params": cost.params,
-        "macs": cost.macs,
-        "latency": asdict(measure_latency(trained, test.images) if latency is None else latency),
-    }

@@ -61,9 +61,13 @@ def contestants(
 def parts_of(data: ImageStore, seed: int, labels_per_class: int | None) -> Parts:
     """The split of a seed, and of its training part `labels_per_class` images of each class when given."""
     train, test = train_test_rows(data, seed)
-    if labels_per_class is not None:
-        train = train[label_budget(data.labels[train], labels_per_class, seed)]
-    return Parts(train, test)
+    whole = Parts(train, test)
+    return whole if labels_per_class is None else within_budget(data, whole, seed, labels_per_class)
+
+
+def within_budget(data: ImageStore, parts: Parts, seed: int, labels_per_class: int) -> Parts:
+    """The same test part, and of the training part so many images of each class; nested, see `label_budget`."""
+    return Parts(parts.train[label_budget(data.labels[parts.train], labels_per_class, seed)], parts.test)
 
 
 def _other(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:

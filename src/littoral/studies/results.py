@@ -1,5 +1,7 @@
 """The folder of a study: `results.json`, and in `runs/` one file for each finished run, from which a study goes on.
 
+Where a study has several label budgets, the runs with 10 labels a class are in `runs/10/`.
+
 A run's file is an npz archive of numbers and of JSON as text; nothing in it is ever unpickled. What a study is, and
 what its runs are made of, is not known here.
 """
@@ -11,7 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -76,19 +78,37 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """The folder at `path`. Reading needs no lock: files are written whole. Who writes holds it, by `opened`."""
+    """The folder at `path`. Reading needs no lock: files are written whole. Who writes holds it, by `opened`.
+
+    `budget`: labels a class, in a study of several budgets, whose runs lie in a folder for each; else None.
+    """
 
     path: Path
+    budget: int | None = None
+
+    def at(self, budget: int) -> ResultsFolder:
+        """The same folder, for the runs with so many labels a class."""
+        return replace(self, budget=budget)
+
+    def budgets(self) -> list[int]:
+        """The budgets that have runs, sorted; none in a study of one."""
+        names = {path.parent.name for path in self.path.glob("runs/*/*.npz")}
+        return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]*", name))
+
+    @property
+    def runs(self) -> Path:
+        """Where the runs of this budget lie."""
+        return self.path / "runs" if self.budget is None else self.path / "runs" / str(self.budget)
 
     def file(self, arm: str, seed: int) -> Path:
         """Where a run lies. Any name of an arm becomes one that every file system takes, in small letters."""
         safe = re.sub(r"[^a-z0-9_.-]", lambda found: "".join(f"%{byte:02x}" for byte in found[0].encode()), arm)
-        return self.path / "runs" / f"{safe}-s{seed}.npz"
+        return self.runs / f"{safe}-s{seed}.npz"
 
     def finished(self) -> list[tuple[str, int]]:
         """Arm and seed of each run that is there, by the names of the files, sorted."""
         found = []
-        for path in self.path.glob("runs/*.npz"):
+        for path in self.runs.glob("*.npz"):
             if name := re.fullmatch(r"(.+)-s(\d+)", path.stem):
                 arm, seed = unquote(name[1]), int(name[2])
                 if self.file(arm, seed) == path:  # else a copy or a file of somebody else
@@ -144,6 +164,7 @@ class ResultsFolder:
             for name, values in arrays.items():
                 with archive.open(ZipInfo(f"{name}.npy"), "w") as member:  # of no date: equal runs are equal files
                     np.lib.format.write_array(member, values, allow_pickle=False)
+        self.runs.mkdir(exist_ok=True)
         write_atomically(self.file(run.arm, run.seed), content.getvalue())
 
     def write_results(self, document: Mapping[str, Any]) -> None:
@@ -156,15 +177,18 @@ class ResultsFolder:
         Raises InputError, which says what differs, where any run that is there belongs to another study, or one that
         is asked for was made otherwise.
         """
+        at, kind = "", "comparison"
+        if self.budget is not None:
+            at, kind = f" at {self.budget} labels a class", "learning curve"
         for arm, seed in self.finished():
             run = self.read(arm, seed)
             found = differences(run.study, study)
             if not found and (arm, seed) in made:
-                found = [f"of arm {arm}, {line}" for line in differences(run.made, made[arm, seed])]
+                found = [f"of arm {arm}{at}, {line}" for line in differences(run.made, made[arm, seed])]
             if found:
                 more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
                 raise InputError(
-                    f"{self.path} holds runs of another comparison: {'; '.join(found[:SHOWN])}{more}: "
+                    f"{self.path} holds runs of another {kind}: {'; '.join(found[:SHOWN])}{more}: "
                     f"name another folder, or delete {self.path}"
                 )
             if (arm, seed) in made:
@@ -179,8 +203,10 @@ def require_results_folder(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[ResultsFolder]:
+def opened(path: Path, of_budgets: bool = False) -> Iterator[ResultsFolder]:
     """The folder, made where it is missing, and nobody else's meanwhile; raises InputError where somebody has it.
+
+    `of_budgets`: for a study of several budgets. A folder that holds runs of the other kind is refused too.
 
     On Windows, and on file systems that know no locks, two may be at work in it at once: each file is whole all the
     same, and runs that both do are equal.
@@ -188,7 +214,11 @@ def opened(path: Path) -> Iterator[ResultsFolder]:
     require_results_folder(path)
     (path / "runs").mkdir(parents=True, exist_ok=True)
     with held_alone(path / ".lock", str(path)):
-        yield ResultsFolder(path)
+        folder = ResultsFolder(path)
+        if folder.finished() if of_budgets else folder.budgets():
+            found = "a comparison, not of a learning curve" if of_budgets else "a learning curve, not of a comparison"
+            raise InputError(f"{path} holds runs of {found}: name another folder, or delete {path}")
+        yield folder
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

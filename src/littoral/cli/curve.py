@@ -1,0 +1,206 @@
+"""`littoral curve`: accuracy against the number of labels, what more of them would bring, and which to get next."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from littoral.cli import options
+from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
+from littoral.cli.interrupt import Interrupted
+from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
+from littoral.cli.settings import set_threads
+
+if TYPE_CHECKING:
+    from littoral.studies.curve_result import LearningCurve
+
+SHOWN = 10
+"""Images to label next that the text names; the table in the folder has all."""
+
+
+def curve(
+    context: typer.Context,
+    data: options.Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for results.json, curve.png, label_next.csv and the finished runs, from which the same "
+            "command goes on after it was interrupted; made when its parent exists.",
+            show_default="nothing is kept",
+        ),
+    ] = None,
+    preset: options.Preset = None,
+    arms: options.Arms = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of labels a class, separated by commas, such as 10,30,100.",
+            show_default="5 and up to all that the smallest class has",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 3,
+    seed: options.Seed = 0,
+    epochs: options.Epochs = None,
+    steps: options.Steps = None,
+    balance: options.Balance = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of images without a label, among which to find those to label next.",
+            show_default="the training images that the largest budget leaves over",
+        ),
+    ] = None,
+    size: options.Size = None,
+    channels: options.Channels = None,
+    resize: options.ResizeBy = "pad",
+    group: options.Group = None,
+    group_from: options.GroupFrom = None,
+    allow_outside: options.AllowOutside = False,
+    memory: options.Memory = None,
+    data_dir: options.DataDir = None,
+    strict: options.Strict = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train every arm with few and with more labels; show what more labels would bring, and which to get next.
+
+    Example: littoral curve mnist --preset tiny --budgets 10,20,40 --out curve
+    """
+    import shlex
+
+    from littoral.cli.progress import follow
+    from littoral.studies import curve as study
+    from littoral.studies.results import ResultsFolder, require_results_folder
+    from littoral.training.loop import Observer
+    from littoral.training.presets import get_preset
+    from littoral.training.recipe import BALANCES
+
+    way = None if balance is None else one_of("--balance", balance, BALANCES)
+    named = None if preset is None else get_preset(preset)
+    (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
+    amounts = None if budgets is None else _parse_budgets(budgets)
+    set_threads(threads)
+    if out is not None:
+        require_results_folder(out)
+    loaded = read_data(
+        data,
+        parse_size(size),
+        channels,
+        resize,
+        group,
+        group_from,
+        allow_outside,
+        memory,
+        data_dir,
+        strict,
+        quiet,
+        largest=None if named is None else named.largest,
+    )
+    others, names = None, list(loaded.names)
+    if unlabelled is not None:
+        others, paths = read_unlabelled(unlabelled, loaded.store.spec())
+        names = [str(path) for path in paths]
+    started = 0
+
+    def told(result: LearningCurve) -> None:
+        nonlocal started
+        found = sum(len(arm.runs) for arms in result.points.values() for arm in arms)
+        if not started and not quiet:  # nothing was trained yet
+            say(f"{out}: {found} finished runs are there")
+        started = found
+
+    with contextlib.ExitStack() as stack:
+
+        def observer(arm: str, budget: int, number: int) -> Observer:
+            nonlocal started
+            stack.close()  # the bar of the run before
+            started += 1
+            return stack.enter_context(follow(f"run {started}: {arm}, {budget} labels a class, seed {number}", quiet))
+
+        try:
+            result = study.curve(
+                loaded.store,
+                preset=preset,
+                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
+                budgets=amounts,
+                seeds=seeds,
+                first_seed=seed,
+                epochs=epochs,
+                steps=steps,
+                balance=way,
+                unlabelled=others,
+                names=names,
+                device=device,
+                out=out,
+                observer=observer,
+                on_run=told,
+                notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+            )
+        except Interrupted:
+            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
+            if out is not None:
+                folder = ResultsFolder(out)
+                finished = sum(len(folder.at(budget).finished()) for budget in folder.budgets())
+                kept = f"{out} holds {finished} finished runs: the same command goes on from there"
+            raise Interrupted(f"interrupted; {kept}") from None
+    if json:
+        print_json(result.to_json())
+        return
+    _print(result, data, out)
+
+
+def _parse_budgets(text: str) -> list[int]:
+    """`--budgets`: 10,30,100."""
+    from littoral.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise InputError(f"--budgets must be numbers of labels a class, such as 10,30,100, got {text!r}")
+    return [int(part) for part in parts]
+
+
+def _print(result: LearningCurve, data: str, out: Path | None) -> None:
+    """Accuracies, differences, images to label next and advice, on standard output."""
+    names = [arm.name for arm in next(iter(result.points.values()))]
+    print("test accuracy %, mean and 95 % interval")
+    print_table(
+        ["labels a class", *names],
+        [
+            [f"{budget:,}", *[f"{percent(arm.mean)} ({interval(arm.ci95)})" for arm in arms]]
+            for budget, arms in result.points.items()
+        ],
+    )
+    pairs = [(budget, pair) for budget, found in result.pairs.items() for pair in found]
+    if pairs:
+        print_table(
+            ["labels a class", "difference", "points", "95 % interval", "p (Holm)"],
+            [
+                [
+                    f"{budget:,}",
+                    f"{pair.a} - {pair.b}",
+                    f"{100 * pair.difference:+.2f}",
+                    f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
+                    f"{pair.p_holm:.2g}",
+                ]
+                for budget, pair in pairs
+            ],
+        )
+    for line in result.advice:
+        print_wrapped(line)
+    for image in [] if result.label_next is None else result.label_next.images[:SHOWN]:
+        shallow = f"shallow says {image.shallow} ({percent(image.shallow_confidence)} %)"
+        deep = f"deep {image.deep} ({percent(image.deep_confidence)} %)"
+        print_wrapped(f"{image.path or f'image {image.row}'}: {shallow}, {deep}", indent=2)
+    seeds = len(result.settings["seeds"])
+    over = "test images, for this one seed" if seeds == 1 else f"the mean over {seeds} seeds, on these test images"
+    print_wrapped(
+        f"{result.settings['test_images']:,} test images of {data}, preset {result.settings['preset']}; "
+        f"intervals of accuracies are over {over}."
+    )
+    if out is not None:
+        print(f"results: {out / 'results.json'}, {out / 'curve.png'}")
