@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_with_heads
-from littoral.studies.judge import judged_among
-from littoral.studies.notable import worth_keeping
+from littoral.studies.notable import judged_among, worth_keeping
 from littoral.studies.occlusion import occlusion
 from littoral.studies.pictures import MOST, pictures, write_pictures
 from littoral.studies.pooled import pooled

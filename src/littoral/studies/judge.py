@@ -26,15 +26,8 @@ from littoral.evaluation.power import (
     smallest_difference_of_splits,
     stated_disagreement,
 )
+from littoral.studies.notable import judged_among
 from littoral.studies.runs import Arm, Run
-
-JUDGED = "fused"
-"""The arm that is set against each other one; where it was not asked for, the first."""
-
-
-def judged_among(names: Sequence[str]) -> str:
-    """The arm, of these in the order in which they were asked for, that is set against the others."""
-    return JUDGED if JUDGED in names else names[0]
 
 
 def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:

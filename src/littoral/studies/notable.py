@@ -19,6 +19,17 @@ MISTAKES, SAVED, BEHIND_A_CELL = 24, 12, 12
 BRANCHES = ("shallow", "deep")
 """The arms, else the heads, that are asked where one is right and the other wrong."""
 
+JUDGED = "fused"
+"""The arm that is set against each other one; where it was not asked for, the first."""
+
+JOINT = "fused"
+"""The head over all branches, among the heads of an arm (`nn/model.py` calls it so)."""
+
+
+def judged_among(names: Sequence[str]) -> str:
+    """The arm, of these in the order in which they were asked for, that is set against the others."""
+    return JUDGED if JUDGED in names else names[0]
+
 
 def mistakes(arm: Pooled) -> Int64[np.ndarray, " n"]:
     """Images that the arm, averaged over seeds, calls another class than theirs, the surest of it first."""
