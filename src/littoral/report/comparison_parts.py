@@ -15,14 +15,12 @@ Summary = Mapping[str, Any]
 def arms_part(summary: Summary) -> str:
     """The table of arms."""
     arms = summary["arms"]
-    over = (
-        "over test images, for this one seed"
-        if all(arm["ci95_over"] == "images" for arm in arms)
-        else "of the mean over seeds, on these test images"
-    )
-    told = "Accuracy on test images, the mean over seeds; "
+    seeds = any(arm["ci95_over"] == "seeds" for arm in arms)
+    over = "of the mean over seeds" if seeds else "over test images, for this one seed"
+    tested = "on the same test images" if summary["one_test_set"] else "each on test images of its own"
+    told = f"Accuracy on test images, the mean over seeds, {tested}; intervals are {over}."
     heads, rows = arms_table(summary)
-    return section("arms", "Arms", paragraph(f"{told}intervals are {over}.") + table("Arms", heads, rows))
+    return section("arms", "Arms", paragraph(told) + table("Arms", heads, rows))
 
 
 def arms_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
@@ -167,7 +165,7 @@ def calibration_part(summary: Summary) -> str:
         "Calibration",
         paragraph(
             "How often an arm is right (up) where it is so sure (across), in per cent, over 15 bins of equally many "
-            "answers; above the line it is surer than it thinks, below it is too sure."
+            "answers; above the line it is right more often than it is sure, below it is too sure."
         )
         + f'<div class="small-ones">\n{curves}</div>\n'
         + paragraph(sentence(f"expected calibration error in points, the mean over seeds: {eces}"))

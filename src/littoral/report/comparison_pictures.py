@@ -15,6 +15,9 @@ from littoral.report.words import count, printable, shortened
 
 Summary = Mapping[str, Any]
 
+STRENGTHS = 5
+"""Shades of a matrix's cells."""
+
 
 def confusion_part(summary: Summary) -> str:
     """A matrix for each arm, added over seeds; its cells show the images behind them."""
@@ -145,7 +148,7 @@ def looks_part(summary: Summary) -> str:
             maps += (
                 f'<li><figure><span class="look">{_picture(summary, it["row"])}'
                 f'<img src="{heat_uri(one["grid"])}" alt=""></span><figcaption><b>{text(one["who"])}</b>'
-                f"{100 * one['p']:.0f} % {text(label)}</figcaption></figure></li>\n"
+                f"{text(label)} ({100 * one['p']:.0f} %)</figcaption></figure></li>\n"
             )
         content += f"<h3>{text(_name(summary, it['row']))}, {text(label)}</h3>\n"
         content += f'<ul class="looks">\n<li><figure>{_picture(summary, it["row"])}'
@@ -181,51 +184,46 @@ def _matrix(summary: Summary, number: int, name: str, found: Mapping[str, Any]) 
         "</span></th>"
         for told in shown
     )
-    rows = ""
-    for label, counts in zip(shown, found["matrix"], strict=True):
+    rows, matrix = "", found["matrix"]
+    most = max(times for down, counts in enumerate(matrix) for across, times in enumerate(counts) if down != across)
+    for down, (label, counts) in enumerate(zip(shown, matrix, strict=True)):
         entries = "".join(
-            _cell(summary, number, label, told, times, sum(counts)) for told, times in zip(shown, counts, strict=True)
+            _cell(times, sum(counts) if across == down else most, across == down) for across, times in enumerate(counts)
         )
         short = text(shortened(printable(classes[label]), 14))
         rows += f'<tr><th scope="row" title="{text(classes[label])}">{short}</th>{entries}</tr>\n'
     return (
         f'<div><h3>{text(name)}</h3>\n<div class="wide" role="region" tabindex="0" '
-        f'aria-label="Confusions of {text(name)}"><table class="matrix"><thead><tr><td></td>{heads}</tr></thead>'
-        f'<tbody>\n{rows}</tbody></table></div>\n<div class="behind" id="behind-{number}" role="status"></div></div>\n'
+        f'aria-label="Confusions of {text(name)}"><table class="matrix" data-arm="{text(name)}">'
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>\n{rows}</tbody></table></div>\n"
+        f'<div class="behind" id="behind-{number}" role="status"></div></div>\n'
     )
 
 
-def _cell(summary: Summary, number: int, label: int, told: int, times: int, total: int) -> str:
+def _cell(times: int, most: int, right: bool) -> str:
+    """A number to press, the stronger the nearer it is to `most`; what it is called the script adds."""
     if not times:
         return "<td>·</td>"
-    classes, share = summary["classes"], times / max(total, 1)
-    kind, strength = (' class="right"', 0.5 * share) if label == told else ("", min(0.55, 0.12 + 2 * share))
-    return (
-        f'<td><button type="button"{kind} style="--s: {strength:.2f}" data-arm="{number}" data-cell="{label},{told}" '
-        f'aria-expanded="false" aria-controls="behind-{number}" '
-        f'aria-label="{text(classes[label])} called {text(classes[told])}: {times:,}">{times}</button></td>'
-    )
+    strength = min(STRENGTHS - 1, int(STRENGTHS * times / most))
+    return f'<td><button class="s{strength}{" right" if right else ""}">{times}</button></td>'
 
 
 def _cells_json(summary: Summary) -> str:
-    """What the script shows of each cell: words, and the pictures with a note for each."""
-    places = _places(summary)
-    classes, shown = summary["classes"], set(summary["confusions"]["shown"])
+    """What the script shows: of each arm, by row and column of its matrix, images and pictures with their figures."""
+    places, shown = _places(summary), summary["confusions"]["shown"]
     arms = []
     for arm in summary["arms"]:
-        cells = {}
-        for cell, it in summary["cells"][arm["name"]].items():
-            label, told = map(int, cell.split(","))
-            if not {label, told} <= shown:
-                continue
-            words = f"{count(it['images'], 'image')} of “{classes[label]}” that {arm['name']} calls “{classes[told]}”"
-            more = f"; pictures of {len(it['kept'])} were kept" if len(it["kept"]) < it["images"] else ""
-            kept = [[places[row], f"{runs} of {count(of, 'seed')}, {100 * p:.0f} %"] for row, runs, of, p in it["kept"]]
-            cells[cell] = {"words": printable(f"{words}{more}."), "kept": kept}
+        behind, cells = summary["cells"][arm["name"]], {}
+        for down, label in enumerate(shown):
+            for across, told in enumerate(shown):
+                if it := behind.get(f"{label},{told}"):
+                    kept = [[places[row], runs, of, round(100 * p)] for row, runs, of, p in it["kept"]]
+                    cells[f"{down},{across}"] = [it["images"], kept]
         arms.append(cells)
     names = [] if summary["pictures"] is None else [printable(name) for name in summary["pictures"]["names"]]
-    content = json.dumps({"columns": COLUMNS, "names": names, "arms": arms}, separators=(",", ":"))
-    return content.replace("<", "\\u003c")
+    classes = [printable(summary["classes"][label]) for label in shown]
+    content = {"columns": COLUMNS, "names": names, "classes": classes, "arms": arms}
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _figure(summary: Summary, it: Mapping[str, Any], note: str) -> str:

@@ -47,7 +47,7 @@ h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
 .pictures figcaption { overflow-wrap: anywhere; }
 .pic { border: 0; background-color: var(--card); }
 .matrices { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; }
-.matrices > div { min-width: 0; max-width: 100%; }
+.matrices > div { flex: 0 1 auto; min-width: min(22rem, 100%); max-width: 100%; }
 .matrix th, .matrix td { padding: 1px; text-align: center; min-width: 0; }
 .matrix thead th { border: 0; vertical-align: bottom; }
 .matrix tbody th { text-align: right; padding-right: .4rem; white-space: nowrap; color: var(--soft); }
@@ -55,15 +55,16 @@ h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
 .matrix td { color: var(--soft); font-size: .8rem; }
 .matrix button { font: inherit; font-size: .8rem; color: var(--ink); border: 1px solid transparent;
   border-radius: .2rem; width: 100%; min-width: 1.75rem; min-height: 1.75rem; padding: 0 .15rem; cursor: pointer;
-  background: rgb(from var(--bad) r g b / var(--s)); }
-.matrix button.right { background: rgb(from var(--mark) r g b / var(--s)); }
+  background: rgb(from var(--own) r g b / var(--s)); --own: var(--bad); }
+.matrix .right { --own: var(--mark); }
+.s0 { --s: .06; } .s1 { --s: .14; } .s2 { --s: .24; } .s3 { --s: .36; } .s4 { --s: .48; }
 .matrix button:hover, .matrix button[aria-expanded=true] { border-color: var(--ink); }
 @media (max-width: 30rem) {
   .matrix td, .matrix button { font-size: .68rem; }
   .matrix button { min-width: 1.5rem; padding: 0; }
 }
 .wide tbody th:first-child { position: sticky; left: 0; background: var(--paper); }
-.behind { margin: .5rem 0 1rem; }
+.behind { margin: .5rem 0 1rem; contain: inline-size; }
 .behind:not(:empty) { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; }
 .looks { display: flex; flex-wrap: wrap; gap: .75rem 1rem; margin: 0 0 1.25rem; padding: 0; list-style: none; }
 .look { position: relative; display: block; width: max-content; }
@@ -82,7 +83,7 @@ function element(kind, words, name) {
   if (name) made.className = name;
   return made;
 }
-function picture([number, name, note]) {
+function picture(number, name, note) {
   const figure = element("figure"), shown = element("span", "", "pic"), caption = element("figcaption");
   shown.style.setProperty("--x", number % told.columns);
   shown.style.setProperty("--y", Math.floor(number / told.columns));
@@ -92,18 +93,33 @@ function picture([number, name, note]) {
   figure.append(shown, caption);
   return figure;
 }
-document.addEventListener("click", event => {
-  const button = event.target.closest("button[data-cell]");
-  if (!button) return;
-  const panel = document.getElementById(button.getAttribute("aria-controls"));
+function count(number, noun) {
+  return number.toLocaleString("en") + " " + noun + (number === 1 ? "" : "s");
+}
+function show(matrix, panel, button, cell, label, called) {
   const open = button.getAttribute("aria-expanded") === "true";
-  for (const other of document.querySelectorAll("button[aria-controls='" + panel.id + "']"))
-    other.setAttribute("aria-expanded", "false");
+  for (const other of matrix.querySelectorAll("button")) other.setAttribute("aria-expanded", "false");
   panel.replaceChildren();
   if (open) return;
   button.setAttribute("aria-expanded", "true");
-  const cell = told.arms[button.dataset.arm][button.dataset.cell], pictures = element("div", "", "pictures");
-  pictures.append(...cell.kept.map(([number, note]) => picture([number, told.names[number], note])));
-  panel.append(element("p", cell.words), pictures);
+  const [images, kept] = cell, pictures = element("div", "", "pictures");
+  const words = count(images, "image") + " of “" + label + "” called “" + called + "” by " + matrix.dataset.arm;
+  const more = kept.length < images ? "; pictures of " + kept.length + " were kept." : ".";
+  pictures.append(...kept.map(([number, runs, of, sure]) =>
+    picture(number, told.names[number], runs + " of " + count(of, "seed") + ", " + sure + " %")));
+  panel.append(element("p", words + more), pictures);
+}
+document.querySelectorAll(".matrix").forEach((matrix, number) => {
+  const panel = document.getElementById("behind-" + number);
+  matrix.querySelectorAll("tbody tr").forEach((row, down) => [...row.cells].slice(1).forEach((place, across) => {
+    const button = place.querySelector("button");
+    if (!button) return;
+    const label = told.classes[down], called = told.classes[across];
+    button.setAttribute("aria-label", label + " called " + called + ": " + button.textContent);
+    button.setAttribute("aria-expanded", "false");
+    button.setAttribute("aria-controls", panel.id);
+    const cell = told.arms[number][down + "," + across];
+    button.addEventListener("click", () => show(matrix, panel, button, cell, label, called));
+  }));
 });
 """

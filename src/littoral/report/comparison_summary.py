@@ -77,18 +77,17 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
         judged = differences[0].a
         ways = {way: [it.b for it in differences if outcome(it) == way] for way in ("better", "worse", "open")}
         found = [f"{way} than {listed(ways[way])}" for way in ("worse", "better") if ways[way]]
-        text = f"{judged} is {' and '.join(found)}" if found else ""
+        parts = [f"{judged} is {' and '.join(found)}"] if found else []
         if ways["open"]:
-            text += f"{'; ' if text else ''}no difference from {listed(ways['open'])} is shown"
-            if not found:
-                text = f"no difference between {judged} and {listed(ways['open'])} is shown"
+            others = listed(ways["open"])
+            parts.append(f"no difference {f'from {others}' if found else f'between {judged} and {others}'} is shown")
+        text = "; ".join(parts)
         if judged == JUDGED:
             helps = "does not help" if ways["worse"] else "is not shown to help" if ways["open"] else "helps"
             text = f"Fusing {helps} here: {text}"
     if not document["complete"]:
-        done, asked = sum(len(arm["runs"]) for arm in arms), len(document["seeds"])
-        text += f". Not finished: {count(done, 'run')} of {count(asked, 'seed')} so far"
-    return f"{text[:1].upper()}{text[1:]}."
+        text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
+    return f"{text}."
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from littoral.report.markup import text
 from littoral.report.svg import box, colour, drawing, line, mark, path, scale, ticks, words
-from littoral.report.words import shortened
+from littoral.report.words import printable, shortened
 
 WIDTH = 340
 """Of all figures but the small ones of calibration."""
@@ -32,7 +32,7 @@ def forest(pairs: Sequence[Mapping[str, Any]]) -> str:
         found, (first, last) = 100 * pair["difference"], (100 * end for end in pair["ci95"])
         kind = pair["outcome"]
         parts += [
-            words(14, top + 18, shortened(f"{pair['a']} − {pair['b']}", 24), "over"),
+            words(14, top + 18, shortened(f"{pair['a']} − {pair['b']}", 20), "over"),
             words(WIDTH - 14, top + 18, f"{found:+.2f} ({first:+.2f} to {last:+.2f})", "over small", "end"),
             line(place(first), top + 32, place(last), top + 32, f"reach {kind}"),
             line(place(first), top + 27, place(first), top + 37, f"reach {kind}"),
@@ -66,14 +66,14 @@ def accuracy_against(arms: Sequence[Mapping[str, Any]], costs: Sequence[float], 
         middle, (first, last) = up(100 * arm["mean"]), (up(100 * end) for end in arm["ci95"])
         parts += [line(x, first, x, last, f"reach {colour(number)}"), line(x, middle, right + 12, y, "lead")]
         parts += [mark(number, x, middle), mark(number, right + 18, y)]
-        parts.append(words(right + 27, y + 4, shortened(arm["name"], 15)))
+        parts.append(words(right + 27, y + 4, shortened(arm["name"], 12)))
     parts += [words(42, foot + 34, f"{what}, {unit}", "small"), words(4, 12, "accuracy, %", "small")]
     return drawing(WIDTH, foot + 40, f"Accuracy of each arm against {what}, with 95 % intervals", parts)
 
 
 def reliability_curve(number: int, name: str, bins: Sequence[tuple[int, float, float]], least: float) -> str:
     """Accuracy against confidence, both from `least` to 1; on the diagonal an arm is as sure as it should be."""
-    left, right, top, foot = 30, 166, 22, 158
+    left, right, top, foot = 30, 160, 22, 152
     across, up = scale(least, 1, left, right), scale(least, 1, foot, top)
     parts = [line(left, foot, right, foot, "axis"), line(left, top, left, foot, "axis")]
     for tick in ticks(least, 1, 4):
@@ -83,7 +83,7 @@ def reliability_curve(number: int, name: str, bins: Sequence[tuple[int, float, f
     points = [(across(confidence), up(accuracy)) for _, confidence, accuracy in bins]
     parts += [path(points, f"curve {colour(number)}"), *[mark(number, x, y, 3) for x, y in points]]
     parts.append(words(left, 14, shortened(name, 20), "over"))
-    return drawing(172, 174, f"How sure {name} is, and how often it is right", parts)
+    return drawing(174, 168, f"How sure {name} is, and how often it is right", parts)
 
 
 def missed_bars(classes: Sequence[Mapping[str, Any]], judged: str, arms: Sequence[str]) -> str:
@@ -101,7 +101,7 @@ def missed_bars(classes: Sequence[Mapping[str, Any]], judged: str, arms: Sequenc
         top = step * row + 6
         share, low, most = (100 * (1 - value) for value in it["recall"][judged])
         parts += [
-            words(90, top + 13, shortened(it["name"], 13), "", "end"),
+            words(90, top + 13, shortened(printable(it["name"]), 11), "", "end"),
             box(place(0), top + 3, place(share) - place(0), 7, f"bar {colour(list(arms).index(judged))}"),
             line(place(most), top + 6.5, place(low), top + 6.5, "reach"),
         ]

@@ -5,6 +5,7 @@ Which ones they are is `notable.py`; how they look on a page is `report/`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_pictures(folder: Path) -> Pictures | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             names = tuple(name.decode() for name in arrays["names"].tolist())
             found = Pictures(arrays["rows"], arrays["pixels"], names)
         whole = found.pixels.ndim == 4 and len(found.rows) == len(found.pixels) == len(names)
