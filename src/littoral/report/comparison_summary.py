@@ -93,7 +93,8 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text())
-        whole = isinstance(document, dict) and document["schema"] == SCHEMA and len(document["arms"]) > 0
+        whole = isinstance(document, dict) and document["schema"] == SCHEMA
+        whole = whole and len(document["arms"]) > 0 and all(arm["runs"] for arm in document["arms"])  # of curve: none
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
