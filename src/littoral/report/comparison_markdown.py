@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from littoral.report.comparison_confusions import confused_table
 from littoral.report.comparison_parts import (
     arms_table,
     calibration_table,
@@ -15,7 +16,6 @@ from littoral.report.comparison_parts import (
 )
 from littoral.report.comparison_pictures import (
     branches_words,
-    confused_table,
     looks_table,
     mistakes_words,
     opinions_table,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from littoral.report.comparison_confusions import confusion_part
 from littoral.report.comparison_parts import (
     arms_part,
     calibration_part,
@@ -13,7 +14,7 @@ from littoral.report.comparison_parts import (
     differences_part,
     record_part,
 )
-from littoral.report.comparison_pictures import branches_part, confusion_part, looks_part, mistakes_part
+from littoral.report.comparison_pictures import branches_part, looks_part, mistakes_part
 from littoral.report.comparison_style import SCRIPT, STYLE
 from littoral.report.markup import document, text
 from littoral.report.sprite import sprite_style
