@@ -86,7 +86,7 @@ def test_help_needs_no_torch() -> None:
     subprocess.check_call([sys.executable, "-c", code])
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "compare", "curve", "presets"])
+@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "compare", "curve", "report", "presets"])
 def test_each_command_has_help_with_an_example(call: Callable, command: str) -> None:
     code, out, _ = call(command, "--help")
     assert code == 0
@@ -367,7 +367,8 @@ def test_compare_prints_a_table_and_writes_results(call: Callable) -> None:
     for arm in document["arms"]:
         assert {"name", "params", "macs", "runs", "mean", "ci95"} <= arm.keys()
         assert [run["seed"] for run in arm["runs"]] == [0, 1]
-    assert sorted(os.listdir("results")) == [".lock", "results.json", "runs"]
+    assert sorted(os.listdir("results")) == [".lock", "pictures.npz", "report.html", "results.json", "runs"]
+    assert out.endswith("results: results/results.json, report: results/report.html\n")
     code, again, err = call("compare", "mnist", "--steps", "2", "--seeds", "2", *QUICK, "--out", "results")
     assert (code, again, err) == (0, out, "")  # read, not trained: the same seconds
 
@@ -424,6 +425,7 @@ def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
     document = json.loads(Path("results/results.json").read_text())
     assert not document["complete"]
     assert document["arms"][0]["runs"]
+    assert f"Not finished: {found[1]} run" in Path("results/report.html").read_text()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"results: {found[1]} finished runs are there" in done.stderr
     after = json.loads(Path("results/results.json").read_text())

@@ -49,7 +49,9 @@ def test_compare_gives_each_arm_the_same_seeds_and_images(small: ImageStore) -> 
     assert result.settings["test_images"] == 200
     document = result.to_json()
     assert document["schema"] == 1
-    assert [pair["b"] for pair in document["pairs"]] == ["shallow", "deep", "matched"]
+    assert [(pair["a"], pair["b"]) for pair in document["pairs"]] == [
+        ("fused", b) for b in ("shallow", "deep", "matched")
+    ]
     assert json.loads(json.dumps(document))["arms"][0]["mean"] == result.arms[0].mean
     assert [len(p.arms) for p in partial] == [1, 2, 3, 4, 4, 4, 4, 4]
     assert [p.complete for p in partial] == [False] * 7 + [True]
@@ -195,6 +197,7 @@ def test_what_is_kept_of_a_run(few_images: ImageStore, finished: Path) -> None:
         ".lock",
         "deep-s0.npz",
         "deep-s1.npz",
+        "pictures.npz",
         "results.json",
         "shallow-s0.npz",
         "shallow-s1.npz",

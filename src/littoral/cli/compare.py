@@ -12,6 +12,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table, say
+from littoral.cli.report import write_report
 from littoral.cli.settings import set_threads
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for results.json and the finished runs, from which the same command goes on after it was "
-            "interrupted; made when its parent exists.",
+            help="Folder for report.html, results.json and the finished runs, from which the same command goes on "
+            "after it was interrupted; made when its parent exists.",
             show_default="nothing is kept",
         ),
     ] = None,
@@ -136,13 +137,18 @@ def compare(
                 on_power=None if quiet else say,
                 expected_error=expected_error,
                 notes={"command": command} | data_json(loaded),
+                names=loaded.names,
             )
         except Interrupted:
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"
             if out is not None:
                 finished = len(ResultsFolder(out).finished())
                 kept = f"{out} holds {finished} finished runs: the same command goes on from there"
+                if finished:
+                    write_report(out, markdown=False)
             raise Interrupted(f"interrupted; {kept}") from None
+    if out is not None:
+        write_report(out, markdown=False)
     if json:
         print_json(result.to_json())
         return
@@ -188,4 +194,4 @@ def compare(
         f"intervals are {over}."
     )
     if out is not None:
-        print(f"results: {out / 'results.json'}")
+        print(f"results: {out / 'results.json'}, report: {out / 'report.html'}")

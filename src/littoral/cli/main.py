@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from littoral.cli import audit, cache, compare, curve, evaluate, fit, predict, presets
+from littoral.cli import audit, cache, compare, curve, evaluate, fit, predict, presets, report
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
@@ -35,6 +35,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
 app.command("cache")(cache.cache)

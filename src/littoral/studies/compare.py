@@ -20,6 +20,7 @@ from littoral.images.store import ImageStore
 from littoral.nn.cost import config_cost
 from littoral.studies.comparison import Comparison
 from littoral.studies.contestants import contestants, parts_of
+from littoral.studies.for_report import keep_pictures, looks
 from littoral.studies.judge import power_after, power_before
 from littoral.studies.latency import Latency
 from littoral.studies.one_run import Task, identity, one_run, surroundings
@@ -52,6 +53,7 @@ def compare(
     on_power: Callable[[str], None] | None = None,
     expected_error: float = EXPECTED_ERROR,
     notes: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> Comparison:
     """Train each of `arms` (None: `DEFAULT_ARMS`) with `seeds` seeds, from `first_seed` up; test each run once.
 
@@ -136,11 +138,14 @@ def compare(
                 take(stored)
             if latencies:
                 tell()
+            stack.callback(lambda: keep_pictures(folder, data, runs, names))
         for (name, seed), task in tasks.items():
             if seed in runs[name]:
                 continue
             follow = Silent() if observer is None else observer(name, seed)
-            run, _ = one_run(data, task, study, place, follow, latencies.get(name))
+            run, trained = one_run(data, task, study, place, follow, latencies.get(name))
+            if folder is not None and seed == first_seed:
+                run = replace(run, looks=looks(trained, data.subset(run.index), run.index))
             if folder is not None:
                 folder.write(run)
             take(run)

@@ -15,7 +15,8 @@ from jaxtyping import Float64, Int64
 from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import Curve, Expected, expected_errors, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import Difference, judged_together
-from littoral.studies.judge import JUDGED, pairs
+from littoral.studies.judge import pairs
+from littoral.studies.notable import JUDGED
 from littoral.studies.runs import Arm
 
 Points = Mapping[int, tuple[Arm, ...]]

@@ -26,10 +26,8 @@ from littoral.evaluation.power import (
     smallest_difference_of_splits,
     stated_disagreement,
 )
+from littoral.studies.notable import judged_among
 from littoral.studies.runs import Arm, Run
-
-JUDGED = "fused"
-"""The arm that is set against each other one; where it was not asked for, the first."""
 
 
 def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
@@ -40,7 +38,7 @@ def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
     """
     if len(arms) < 2:
         return ()
-    judged = next((arm for arm in arms if arm.name == JUDGED), arms[0])
+    judged = next(arm for arm in arms if arm.name == judged_among([arm.name for arm in arms]))
     found = [_pair(judged, arm, train_images) for arm in arms if arm is not judged]
     return judged_together([difference for difference in found if difference is not None])
 
@@ -60,7 +58,7 @@ def power_before(seeds: int, train_images: int, test_images: int, one_test_set: 
 
 def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
     """The same from the finished seeds, two or more, for the pair that is hardest to tell apart."""
-    judged = next((arm for arm in arms if arm.name == JUDGED), arms[0])
+    judged = next(arm for arm in arms if arm.name == judged_among([arm.name for arm in arms]))
     found = []
     for other in arms:
         ours, theirs = _shared(judged, other)

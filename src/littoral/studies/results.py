@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ FORMAT = "littoral-run-1"
 
 OPINION = "opinion."
 """What the names of the arrays with a head's probabilities begin with."""
+
+ANSWER = "answer"
+"""What the maps of the model's answer, all heads together, go by."""
+
+LOOK, LOOKED_AT = "look.", "looked_at"
+"""The same of the maps of where it looks, and the name of the array with their images."""
 
 SHOWN = 8
 """Differences that are named one by one; the rest is counted."""
@@ -51,12 +57,21 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
+class Looks:
+    """What `occlusion.py` finds on the images `index` (m, rows of the data): by answer, m × rows × columns, in bits."""
+
+    index: NDArray[np.int64]
+    maps: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
 class StoredRun:
     """A finished run: what decided it, what came out, and what was predicted for each test image.
 
     `study`: what all runs of a folder share; `made`: what decided this one besides; `figures`: what came out, with the
     cost. All three are plain JSON. `index` (n): rows of the test images in the data that were loaded; `labels` (n):
-    their classes; `probabilities` (n × classes); `opinions`: the same of each head alone, where there are several.
+    their classes; `probabilities` (n × classes); `opinions`: the same of each head alone, where there are several;
+    `looks`: where it looks on a few images, None where that was not asked.
     """
 
     arm: str
@@ -68,6 +83,7 @@ class StoredRun:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     opinions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    looks: Looks | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -133,7 +149,8 @@ class ResultsFolder:
                     arrays["index"],
                     arrays["labels"],
                     arrays["probabilities"],
-                    {name.removeprefix(OPINION): arrays[name] for name in arrays if name.startswith(OPINION)},
+                    _beginning(OPINION, arrays),
+                    Looks(arrays[LOOKED_AT], _beginning(LOOK, arrays)) if LOOKED_AT in arrays else None,
                 )
             whole = record["format"] == FORMAT and (run.arm, run.seed) == (arm, seed)
         except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, BadZipFile):
@@ -159,13 +176,10 @@ class ResultsFolder:
             "probabilities": run.probabilities,
         }
         arrays |= {OPINION + name: values for name, values in run.opinions.items()}
-        content = io.BytesIO()
-        with ZipFile(content, "w") as archive:
-            for name, values in arrays.items():
-                with archive.open(ZipInfo(f"{name}.npy"), "w") as member:  # of no date: equal runs are equal files
-                    np.lib.format.write_array(member, values, allow_pickle=False)
+        if run.looks is not None:
+            arrays |= {LOOKED_AT: run.looks.index} | {LOOK + name: maps for name, maps in run.looks.maps.items()}
         self.runs.mkdir(exist_ok=True)
-        write_atomically(self.file(run.arm, run.seed), content.getvalue())
+        write_atomically(self.file(run.arm, run.seed), npz(arrays))
 
     def write_results(self, document: Mapping[str, Any]) -> None:
         """Write `results.json` over the last one."""
@@ -193,6 +207,18 @@ class ResultsFolder:
                 )
             if (arm, seed) in made:
                 yield run
+
+
+def npz(arrays: Mapping[str, NDArray[Any]], packed: bool = False) -> bytes:
+    """The arrays as the content of an npz file, compressed where `packed`; equal arrays make equal files."""
+    content = io.BytesIO()
+    with ZipFile(content, "w") as archive:
+        for name, values in arrays.items():
+            member = ZipInfo(f"{name}.npy")  # of no date
+            member.compress_type = ZIP_DEFLATED if packed else ZIP_STORED
+            with archive.open(member, "w") as place:
+                np.lib.format.write_array(place, values, allow_pickle=False)
+    return content.getvalue()
 
 
 def require_results_folder(path: Path) -> None:
@@ -228,6 +254,10 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [
         f"{OPTIONS.get(name, name)} was {_shown(before.get(name))}, is {_shown(after.get(name))}" for name in fields
     ]
+
+
+def _beginning(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
