@@ -1,4 +1,4 @@
-"""timm's networks as backbones. They need a torchvision that fits torch: `make test-timm` has an environment for that."""
+"""timm's networks as backbones. They need a torchvision that fits torch: `make test-timm` has an environment for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How fast are features of efficientnet-lite0 beside ONNX Runtime on the same graph?
 
     pip install onnx onnxscript onnxruntime
-    python benchmarks/backbone/run.py        # under a minute; one row a batch size
+    python benchmarks/backbone/run.py        # a minute on a quiet machine; one row a batch size
     python benchmarks/backbone/run.py page   # writes README.md from the rows
 
 One thread on either side, by turns in one process, 160 × 160 pixels, mean-pooled top. Time is the processor's for this
