@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test test-full lint setup clean bench-speed bench-labels bench-accuracy bench-peak
+.PHONY: demo test test-full test-timm lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
@@ -14,6 +14,15 @@ test: setup
 # Networks of every topology, fusion, pair of branches, channels and size too.
 test-full: setup
 	.venv/bin/python -m pytest -m "full or not full"
+
+# timm needs torchvision, which fits no CPU build of torch that pip can get: so plain torch, about 6 GB, on its own.
+test-timm: .venv-timm/.done
+	.venv-timm/bin/python -m pytest tests/test_timm.py
+
+.venv-timm/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-timm
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[timm]' beartype pytest pytest-timeout
+	@touch $@
 
 lint: setup
 	.venv/bin/ruff format --check .
@@ -35,4 +44,4 @@ bench-speed bench-labels bench-accuracy bench-peak: bench-%: setup
 	.venv/bin/python benchmarks/$*/run.py page
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-timm

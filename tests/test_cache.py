@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from littoral.cache import ABOUT, IMAGES, UNFINISHED
 from littoral.errors import ImageError, InputError
 from littoral.images import cache
 from littoral.images.decode import UNREADABLE
@@ -88,22 +89,22 @@ def test_another_content_or_form_is_another_entry(photos: Path) -> None:
     load_data(str(photos), Reading(memory=0, size=(8, 8), resize="crop"))
     Image.new("L", (9, 9), 5).save(photos / "a" / "00.png")
     load_data(str(photos), IN_FILE)
-    assert len(cache.entries()) == 4
+    assert len(IMAGES.entries()) == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "no notes", "half notes"])
 def test_a_damaged_or_half_written_entry_is_not_used(photos: Path, damage: str) -> None:
     whole = load_data(str(photos), IN_FILE).store.fingerprint()
-    (entry,) = cache.entries()
+    (entry,) = IMAGES.entries()
     if damage == "cut":
-        os.truncate(entry.folder / cache.IMAGES, 100)
+        os.truncate(entry.folder / cache.FILE, 100)
     elif damage == "no notes":
-        (entry.folder / cache.ABOUT).unlink()
+        (entry.folder / ABOUT).unlink()
     else:
-        (entry.folder / cache.ABOUT).write_text('{"shape": [40')
-    assert cache.entries() == []
+        (entry.folder / ABOUT).write_text('{"shape": [40')
+    assert IMAGES.entries() == []
     assert load_data(str(photos), IN_FILE).store.fingerprint() == whole
-    assert len(cache.entries()) == 1
+    assert len(IMAGES.entries()) == 1
 
 
 def test_a_run_that_is_stopped_leaves_no_entry(photos: Path, folder_of_its_own: Path) -> None:
@@ -129,7 +130,7 @@ def test_an_error_that_passes_is_not_kept(photos: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(batch, "read_bytes", fail_the_third_time)
     with pytest.raises(InputError, match="cannot be read: Input/output error, which a moment ago was readable"):
         load_data(str(photos), IN_FILE)
-    assert cache.entries() == []
+    assert IMAGES.entries() == []
     assert len(load_data(str(photos), IN_FILE).store) == 40
 
 
@@ -167,9 +168,9 @@ def test_the_command_shows_and_clears(call: Callable, photos: Path, folder_of_it
     assert "0.0 MB in" in call("cache")[1]
     load_data(str(photos), IN_FILE)
     host = socket.gethostname()
-    dead = folder_of_its_own / f"{'a' * 16}.{host}.999999999{cache.UNFINISHED}"
-    alive = folder_of_its_own / f"{'b' * 16}.{host}.{os.getpid()}{cache.UNFINISHED}"
-    elsewhere = folder_of_its_own / f"{'c' * 16}.other.host.1{cache.UNFINISHED}"
+    dead = folder_of_its_own / f"{'a' * 16}.{host}.999999999{UNFINISHED}"
+    alive = folder_of_its_own / f"{'b' * 16}.{host}.{os.getpid()}{UNFINISHED}"
+    elsewhere = folder_of_its_own / f"{'c' * 16}.other.host.1{UNFINISHED}"
     mine = [folder_of_its_own / "cats", folder_of_its_own / ("d" * 32)]
     for place in (dead, alive, elsewhere, *mine):
         place.mkdir()

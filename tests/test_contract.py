@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from littoral.errors import InputError
 from littoral.model_file import load_model, save_model
+from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost, model_cost
@@ -44,6 +45,12 @@ KINDS: dict[str, BranchConfig] = {
     "hog": HogConfig(bins=6),
     "pixels": PixelsConfig(),
 }
+PRETRAINED: dict[str, BranchConfig] = {
+    "backbone-map": BackboneConfig(taps=("stage1", "stage3"), pools=()),
+    "backbone-vector": BackboneConfig(taps=("stage2",), pools=("mean", "std")),
+    "backbone-tuned": BackboneConfig(taps=("stage2",), pools=("mean", "max", "std"), tuned=True),
+}
+"""On a small grid of their own, since their weights have to be read for every case."""
 JOINED: dict[str, FusionConfig] = {
     "concat": ConcatConfig(),
     "sum": SumConfig(width=5),
@@ -71,7 +78,7 @@ class Case:
     batch_norm: bool
 
     def config(self) -> FusionNetConfig:
-        branches = dict(zip(("one", "other"), (KINDS[kind] for kind in self.pair), strict=True))
+        branches = dict(zip(("one", "other"), ((KINDS | PRETRAINED)[kind] for kind in self.pair), strict=True))
         fusion = JOINED[self.fusion]
         # heads too on half of the grid, and where there is nothing else
         heads = self.batch_norm or not fusion.joint
@@ -80,9 +87,15 @@ class Case:
 
     def refusal(self) -> str | None:
         """Why it cannot be, in part of the words; None where it can."""
+        pretrained = [kind for kind in self.pair if kind in PRETRAINED]
+        if pretrained and self.topology == "cascade":
+            return None if pretrained == ["backbone-map"] else "is a vector of .*, expected a map"
+        if pretrained and min(self.size) < 32:
+            return "needs images of 32×32 pixels or more"
         if self.topology == "cascade" and self.pair[1] == "hog":
             return "a hog branch learns nothing and stops what is before it from learning"
-        if self.fusion == "attention" and "conv-vector" in self.pair:
+        vectors = {"conv-vector", "backbone-vector", "backbone-tuned"}
+        if self.fusion == "attention" and vectors & set(self.pair):
             return "attention fusion needs maps"
         return None
 
@@ -93,6 +106,7 @@ class Case:
 
 COLUMNS = (TOPOLOGIES, tuple(JOINED), PAIRS, CHANNELS, SIZES, NORMALISED)
 GRID = [Case(*values) for values in itertools.product(*COLUMNS)]
+WITH_PRETRAINED = (*((kind, "tower") for kind in PRETRAINED), *(("hog", kind) for kind in PRETRAINED))
 
 
 def pairwise(columns: tuple[tuple[object, ...], ...]) -> list[Case]:
@@ -148,7 +162,7 @@ def check(case: Case, folder: Path) -> None:
     assert model_cost(model) == config_cost(config)
 
     logits.square().sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
     spec = ImageSpec.unit(*case.size, case.channels)
     save_model(TrainedModel(model.eval(), spec, tuple("abcde"), Recipe(steps=1), {}), folder / "m")
@@ -166,6 +180,22 @@ def test_a_part_of_the_grid_where_all_pairs_meet(case: Case, tmp_path: Path) -> 
     check(case, tmp_path)
 
 
+PRETRAINED_COLUMNS = (
+    ("parallel",),
+    tuple(JOINED),
+    WITH_PRETRAINED,
+    CHANNELS,
+    ((28, 28), (32, 57), (64, 48)),
+    NORMALISED,
+)
+CASCADES = [Case("cascade", "concat", (kind, "tower"), 3, (64, 48), True) for kind in PRETRAINED]
+
+
+@pytest.mark.parametrize("case", [*pairwise(PRETRAINED_COLUMNS), *CASCADES], ids=str)
+def test_pretrained_branches_too(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("case", GRID, ids=str)
 def test_the_whole_grid(case: Case, tmp_path: Path) -> None:
@@ -173,7 +203,7 @@ def test_the_whole_grid(case: Case, tmp_path: Path) -> None:
 
 
 def test_the_grid_has_every_known_kind() -> None:
-    assert {config.type for config in KINDS.values()} == set(BRANCHES)
+    assert {config.type for config in (KINDS | PRETRAINED).values()} == set(BRANCHES)
     assert [config.type for config in JOINED.values()] == list(JOINED)
     assert set(JOINED) == set(FUSIONS)
     assert all(case in GRID for case in pairwise(COLUMNS))

@@ -25,6 +25,7 @@ NAMES = [
     "load_mnist",
     "register_branch",
     "register_fusion",
+    "register_network",
 ]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from littoral.images.builtin import load_mnist
     from littoral.images.load import load_images
     from littoral.images.store import ImageStore
+    from littoral.nn.networks import register_network
     from littoral.nn.registry import register_branch, register_fusion
     from littoral.studies.compare import compare
     from littoral.studies.curve import curve
@@ -37,6 +38,7 @@ __all__ = [
     "load_mnist",
     "register_branch",
     "register_fusion",
+    "register_network",
 ]
 
 _LAZY = {
@@ -49,6 +51,7 @@ _LAZY = {
     "curve": "littoral.studies.curve",
     "register_branch": "littoral.nn.registry",
     "register_fusion": "littoral.nn.registry",
+    "register_network": "littoral.nn.networks",
 }
 
 

@@ -1,8 +1,9 @@
 """The model file: one `.safetensors` with the weights and, in its metadata, all that is needed to use them.
 
 Metadata: `format`, `format_version`, `content` (JSON: architecture, image form, class names, recipe, record) and
-`sha256` over content and tensors. Reading a file executes nothing; what does not fit is refused in one sentence.
-docs/model-file.md describes the format for other programs.
+`sha256` over content and tensors. A slim file leaves out frozen pretrained weights and holds their checksum. Reading a
+file executes nothing; what does not fit is refused in one sentence. docs/model-file.md describes the format for other
+programs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,34 @@ class _Content:
     class_names: tuple[str, ...]
     recipe: Recipe
     record: dict[str, Any]
+    left_out: dict[str, str] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid"}
 
 
-def save_model(trained: TrainedModel, path: Path) -> None:
-    """Write a model file, whole or not at all; raises InputError when the place cannot be written."""
-    write_atomically(path, model_bytes(trained))
+def save_model(trained: TrainedModel, path: Path, slim: bool = False) -> None:
+    """Write a model file, whole or not at all; raises InputError when the place cannot be written.
+
+    `slim`: without the weights of frozen pretrained networks, so that who reads it needs these too. Raises InputError
+    where there are none.
+    """
+    write_atomically(path, model_bytes(trained, slim))
 
 
-def model_bytes(trained: TrainedModel) -> bytes:
+def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
     """The content of a model file."""
     content = _Content(trained.model.config, trained.image, trained.class_names, trained.recipe, trained.record)
-    text = json.dumps(asdict(content), ensure_ascii=False)
     tensors = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
+    if slim:
+        given = {name: _given(trained.model.config, name, tensors) for name in trained.model.config.branches}
+        content = replace(content, left_out={name: _digest("", part) for name, part in given.items() if part})
+        if not content.left_out:
+            raise InputError("a slim file leaves out frozen pretrained weights, and this model has none: save it whole")
+        tensors = {name: value for name, value in tensors.items() if not any(name in part for part in given.values())}
+    described = asdict(content)
+    if not content.left_out:
+        del described["left_out"]
+    text = json.dumps(described, ensure_ascii=False)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -139,6 +154,8 @@ def _parse(content: bytes, path: str) -> tuple[dict[str, str], str, dict[str, Te
 
 def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> TrainedModel:
     architecture = content.architecture
+    for branch, sha256 in content.left_out.items():
+        tensors = tensors | _built_anew(path, architecture, branch, sha256)
     if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
         raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
     layers = len(architecture.hidden) + 1 + sum(branch.layers for branch in architecture.branches.values())
@@ -160,6 +177,32 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     model.load_state_dict(tensors, assign=True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TrainedModel(model.eval(), content.image, content.class_names, content.recipe, content.record)
+
+
+def _given(config: FusionNetConfig, branch: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors of a branch that building it gives anew."""
+    given = config.branches[branch].given
+    if given is None:
+        return {}
+    return {name: value for name, value in tensors.items() if name.startswith(f"branches.{branch}.{given}")}
+
+
+def _built_anew(path: str, config: FusionNetConfig, branch: str, sha256: str) -> dict[str, Tensor]:
+    """The tensors that a slim file leaves out, from the pretrained weights that are here."""
+    if branch not in config.branches or config.branches[branch].given is None:
+        raise ModelFileError(f"{path} contradicts itself: it leaves out weights of {branch!r}, which has none")
+    try:
+        built = config.branches[branch].build(config.places()[branch].sees)
+    except InputError as error:
+        raise ModelFileError(f"{path} is slim, without the pretrained weights of {branch!r}: {error}") from error
+    state = {f"branches.{branch}.{name}": value.contiguous() for name, value in built.state_dict().items()}
+    given = _given(config, branch, state)
+    if (found := _digest("", given)) != sha256:
+        raise ModelFileError(
+            f"{path} was made with other pretrained weights of {branch!r} than those here: expected SHA-256 {sha256}, "
+            f"found {found}; get these weights, or the file whole"
+        )
+    return given
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, str]:

@@ -14,44 +14,52 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Decoded images that are kept on disk: of sets larger than --memory. They are made anew where they are missing.
+    """What is kept on disk: decoded images of sets larger than --memory, and features. Made anew where missing.
 
     The folder is LITTORAL_CACHE, else littoral in XDG_CACHE_HOME or ~/.cache. Downloaded sets are not among them.
 
     Example: littoral cache --clear
     """
-    from littoral.images.cache import cache_folder, clear_entries, entries
+    from littoral.cache import ROOMS
 
-    folder = cache_folder()
+    folder = ROOMS[0].folder.parent
     if clear:
-        freed = clear_entries()
+        freed = sum(room.clear() for room in ROOMS)
         if json:
             print_json({"folder": str(folder), "freed_bytes": freed})
         else:
             print(f"{_size(freed)} set free in {folder}")
         return
-    found = entries()
+    found = [(room.name, entry) for room in ROOMS for entry in room.entries()]
+    total = sum(entry.bytes for _, entry in found)
     if json:
         rows = [
-            {"key": entry.folder.name, "source": entry.notes["source"], "shape": entry.shape, "bytes": entry.bytes}
-            for entry in found
+            {
+                "key": entry.folder.name,
+                "kind": kind,
+                "source": entry.notes["source"],
+                "shape": entry.notes["shape"],
+                "bytes": entry.bytes,
+            }
+            for kind, entry in found
         ]
-        print_json({"folder": str(folder), "bytes": sum(entry.bytes for entry in found), "entries": rows})
+        print_json({"folder": str(folder), "bytes": total, "entries": rows})
         return
     if found:
         print_table(
-            ["first read from", "images", "height × width × channels", "size"],
+            ["first read from", "kind", "images", "each", "size"],
             [
                 [
                     entry.notes["source"],
-                    f"{entry.shape[0]:,}",
-                    " × ".join(map(str, entry.shape[1:])),
+                    kind,
+                    f"{entry.notes['shape'][0]:,}",
+                    " × ".join(map(str, entry.notes["shape"][1:])),
                     _size(entry.bytes),
                 ]
-                for entry in found
+                for kind, entry in found
             ],
         )
-    print(f"{_size(sum(entry.bytes for entry in found))} in {folder}")
+    print(f"{_size(total)} in {folder}")
 
 
 def _size(count: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from littoral.cache import IMAGES
 from littoral.errors import InputError
 from littoral.images import cache
 from littoral.images.batch import (
@@ -179,16 +180,16 @@ def _decode_to_file(
     order = np.argsort(np.array(digests, np.dtype("S16")), kind="stable")
     form = (DECODER, spec, choose_channels, len(images))
     key = hashlib.blake2b(repr(form).encode() + b"".join(sorted(digests)), digest_size=16).hexdigest()
-    entry = cache.find(key)
+    entry = IMAGES.find(key)
     mapped = None
     if entry is not None:
         with suppress(FileNotFoundError):  # another run has cleared the cache meanwhile
-            mapped = entry.open()
+            mapped = cache.opened(entry)
     if entry is None or mapped is None:
         shape = (len(images), spec.height, spec.width, spec.channels)
         with cache.writing(int(np.prod(shape, dtype=np.int64)), source) as folder:
-            target = np.memmap(folder / cache.IMAGES, np.uint8, "r+", shape=shape)
-            file = str(folder / cache.IMAGES)
+            target = np.memmap(folder / cache.FILE, np.uint8, "r+", shape=shape)
+            file = str(folder / cache.FILE)
             decoded = _decode_into(target, file, [images[index] for index in order], spec, workers, on_progress)
             grey = choose_channels and decoded.grey
             # a file that could be read a moment ago: such an error is no trait of the content, and must not be kept
@@ -200,7 +201,7 @@ def _decode_to_file(
             notes = {"source": source, "errors": decoded.errors, "grey": decoded.grey} | _noted(decoded.own)
             del target, decoded
             entry = cache.keep(folder, key, shape, notes)
-            mapped = entry.open()
+            mapped = cache.opened(entry)
     places = np.empty(len(images), np.int64)
     places[order] = np.arange(len(images))
     errors = {int(order[int(place)]): reason for place, reason in entry.notes["errors"].items()}

@@ -62,6 +62,14 @@ class BranchConfig(ABC):
         """A number of weight tensors that it has at least; a model file with fewer is refused before it is built."""
         return 0
 
+    @property
+    def given(self) -> str | None:
+        """The beginning of the names of those tensors that `build` gives the same each time, since they are pretrained.
+
+        A slim model file leaves these out, and holds their checksum; None: there are none.
+        """
+        return None
+
     def widened(self, factor: float) -> BranchConfig:
         """The same with all widths times one factor; raises InputError where there are no widths."""
         raise InputError(f"a {self.type} branch has no widths to be matched by")

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import tagged_union_schema
 
 from littoral.errors import InputError
+from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.fixed import HogConfig
@@ -25,7 +26,7 @@ from littoral.nn.pixels import PixelsConfig
 from littoral.nn.tower import TowerConfig
 
 BRANCHES: dict[str, type[BranchConfig]] = {
-    kind.type: kind for kind in (ConvConfig, TowerConfig, HogConfig, PixelsConfig)
+    kind.type: kind for kind in (ConvConfig, TowerConfig, HogConfig, PixelsConfig, BackboneConfig)
 }
 """Every known kind of branch by its `type`; `register_branch` adds to it."""
 

@@ -106,7 +106,8 @@ def train(
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
-    optimiser = optimiser_of(recipe, model.parameters(), total)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = optimiser_of(recipe, learning, total)
     average = WeightAverage(model, recipe.average) if recipe.average else None
     memory = (optimiser,) if average is None else (optimiser, average)
     history: list[EpochRecord] = []

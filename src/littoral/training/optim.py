@@ -147,6 +147,8 @@ def _remembered(adam: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def _remind(adam: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     for index, parameter in enumerate(adam.param_groups[0]["params"]):
+        if f"{index}.step" not in tensors:  # no loss reaches it
+            continue
         adam.state[parameter] = {
             "step": tensors[f"{index}.step"].to(parameter.device),
             # in the parameter's own memory layout, which the fused update takes for granted
