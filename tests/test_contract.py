@@ -225,5 +225,6 @@ def test_every_arm_of_every_preset_learns_or_is_refused(preset: str, shape: tupl
         logits.logsumexp(1).sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     vectors = ["fused-attention"]
-    expected = {"few": ["fused-attention", "fused-bilinear"], "article": vectors, "tiny": vectors}
+    three = ["fused-attention", "fused-bilinear"]
+    expected = {"few": three, "strong": three, "article": vectors, "tiny": vectors}
     assert refused == expected.get(preset, [])
