@@ -11,7 +11,7 @@ from skimage.feature import hog
 
 from littoral.errors import InputError, ShapeError
 from littoral.images.store import ImageStore
-from littoral.nn.fixed import HogConfig, hard_histograms, normalised, soft_histograms
+from littoral.nn.fixed.hog import HogConfig, hard_histograms, normalised, soft_histograms
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
