@@ -102,12 +102,11 @@ def test_uniform_patterns_are_those_of_scikit_image(points: int, radius: float, 
 
 def test_pattern_histograms_of_digits_are_those_of_scikit_image(mnist: ImageStore) -> None:
     images = mnist.images[:50]  # their edges are black
-    branch = LbpConfig(grid=1).build((1, 28, 28))
-    ours = branch(torch.tensor(images).permute(0, 3, 1, 2) / 255)["grid"]
-    theirs = [
-        np.bincount(local_binary_pattern(i[..., 0], 8, 1, "uniform").astype(int).ravel(), None, 10) for i in images
-    ]
-    np.testing.assert_allclose(ours[:, :, 0, 0] * 28 * 28, theirs, atol=2)  # equal but for float noise at a few pixels
+    ours = LbpConfig(grid=1).build((1, 28, 28))(torch.tensor(images).permute(0, 3, 1, 2) / 255)["grid"]
+    labels = [local_binary_pattern(image[..., 0], 8, 1, "uniform").astype(int) for image in images]
+    theirs = np.stack([np.bincount(label.ravel(), None, 10) for label in labels])
+    # equal but for ties, which float noise decides: each changes two counts, and under one pixel in a thousand has one
+    assert np.abs(28 * 28 * ours[:, :, 0, 0].numpy() - theirs).sum() < 2e-3 * theirs.sum()
 
 
 @given(st.integers(4, 12), st.booleans(), st.integers(1, 4), st.integers(1, 20), st.integers(1, 20))

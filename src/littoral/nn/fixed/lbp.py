@@ -31,27 +31,38 @@ def patterns(
 
     Angles go from the right upwards. Between pixels the image is linear in both directions; beyond its edge it is as at
     the edge. Offsets are rounded to five digits, so that these are the patterns of scikit-image's
-    `local_binary_pattern`, but for its black border and for its float noise where neighbours are equal: differences are
-    taken first here, and those are exactly 0. Ojala, Pietikäinen and Mäenpää, Multiresolution gray-scale and rotation
+    `local_binary_pattern` but for its black border, and for ties, which float noise decides there: here differences are
+    taken first, which are exactly 0 where an image is even. Ojala, Pietikäinen and Mäenpää, Multiresolution gray-scale and rotation
     invariant texture classification with local binary patterns, PAMI 2002.
     """
     reach = math.ceil(radius)
     height, width = images.shape[2:]
-    padded = F.pad(images, (reach,) * 4, mode="replicate")
-    code = torch.zeros(images.shape, dtype=torch.int32, device=images.device)
+    middle = images.detach()
+    padded = F.pad(middle, (reach,) * 4, mode="replicate")
+    code = torch.zeros(images.shape, dtype=torch.uint8 if points <= 8 else torch.int32, device=images.device)
+    brighter = torch.empty_like(middle)
+    apart: dict[tuple[int, int], Tensor] = {}
     for point in range(points):
-        angle = 2 * math.pi * point / points
-        y, x = round(-radius * math.sin(angle), 5), round(radius * math.cos(angle), 5)
-        top, left = math.floor(y), math.floor(x)
-        brighter = torch.zeros_like(images)
-        for down, across in product((0, 1), repeat=2):
-            weight = (y - top if down else 1 - (y - top)) * (x - left if across else 1 - (x - left))
-            row, column = reach + top + down, reach + left + across
-            if weight and (top + down, left + across) != (0, 0):
-                corner = padded[..., row : row + height, column : column + width] - images
-                brighter = brighter + corner * weight
-        code = code | ((brighter >= 0).int() << point)
-    return code
+        brighter.zero_()  # in place all through, since most of the time would go into new memory
+        for (down, across), weight in corners(2 * math.pi * point / points, radius).items():
+            if (down, across) not in apart:
+                row, column = reach + down, reach + across
+                apart[down, across] = padded[..., row : row + height, column : column + width] - middle
+            brighter.add_(apart[down, across], alpha=weight)
+        code.add_((brighter >= 0).view(torch.uint8), alpha=2**point)
+    return code.int()
+
+
+def corners(angle: float, radius: float) -> dict[tuple[int, int], float]:
+    """The pixels, down and to the right of the middle, that a place on the circle lies between, and their weights.
+
+    The middle itself is left out.
+    """
+    y, x = round(-radius * math.sin(angle), 5), round(radius * math.cos(angle), 5)
+    top, left = math.floor(y), math.floor(x)
+    rows, columns = ((top, 1 - (y - top)), (top + 1, y - top)), ((left, 1 - (x - left)), (left + 1, x - left))
+    weights = {(row, column): high * wide for (row, high), (column, wide) in product(rows, columns)}
+    return {place: weight for place, weight in weights.items() if weight and place != (0, 0)}
 
 
 def uniform_bins(points: int, rotated: bool) -> UInt8[np.ndarray, "patterns"]:
@@ -75,7 +86,7 @@ def uniform_bins(points: int, rotated: bool) -> UInt8[np.ndarray, "patterns"]:
 
 
 def histograms(
-    labels: Int[Tensor, "batch channels height width"], bins: int, grid: int
+    labels: UInt8[Tensor, "batch channels height width"], bins: int, grid: int
 ) -> Float[Tensor, "batch counts rows columns"]:
     """The share of each label, 0 to bins - 1, in each of grid × grid equal windows; each channel by itself."""
     (rows, down, high), (columns, across, wide) = windows(labels.shape[2], grid), windows(labels.shape[3], grid)
@@ -139,4 +150,4 @@ class LbpBranch(FixedBranch):
     def computed(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         """The one tap."""
         codes = patterns(x, self.config.points, self.config.radius)
-        return {"grid": histograms(self.table[codes].int(), self.config.bins, self.config.grid)}
+        return {"grid": histograms(self.table[codes], self.config.bins, self.config.grid)}
