@@ -32,8 +32,8 @@ def patterns(
     Angles go from the right upwards. Between pixels the image is linear in both directions; beyond its edge it is as at
     the edge. Offsets are rounded to five digits, so that these are the patterns of scikit-image's
     `local_binary_pattern` but for its black border, and for ties, which float noise decides there: here differences are
-    taken first, which are exactly 0 where an image is even. Ojala, Pietikäinen and Mäenpää, Multiresolution gray-scale and rotation
-    invariant texture classification with local binary patterns, PAMI 2002.
+    taken first, which are exactly 0 where an image is even. Ojala, Pietikäinen and Mäenpää, Multiresolution gray-scale
+    and rotation invariant texture classification with local binary patterns, PAMI 2002.
     """
     reach = math.ceil(radius)
     height, width = images.shape[2:]

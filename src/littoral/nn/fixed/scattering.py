@@ -161,8 +161,9 @@ class ScatteringConfig(FixedConfig):
         return "coefficients"
 
     def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
-        """One tap. Its smoothing is counted, since it is matrix products; its Fourier transforms and the products with
-        wavelets, five to ten times as many operations, are not."""
+        """One tap. Its smoothing is counted, being matrix products; the two to four times as many operations of its
+        Fourier transforms and of the products with wavelets are not. Raises ShapeError for sides of 2^scales or fewer.
+        """
         self._check(image_shape)
         channels, height, width = image_shape
         high, wide = height + sum(padding(height, self.scales)), width + sum(padding(width, self.scales))
