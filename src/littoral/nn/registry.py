@@ -34,8 +34,8 @@ BRANCHES: dict[str, type[BranchConfig]] = {
     for kind in (
         ConvConfig,
         TowerConfig,
-        PixelsConfig,
         HogConfig,
+        PixelsConfig,
         LbpConfig,
         ColoursConfig,
         MomentsConfig,
