@@ -19,7 +19,12 @@ from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost, model_cost
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.colours import ColoursConfig
+from littoral.nn.fixed.gabor import GaborConfig
+from littoral.nn.fixed.hog import HogConfig
+from littoral.nn.fixed.lbp import LbpConfig
+from littoral.nn.fixed.moments import MomentsConfig
+from littoral.nn.fixed.scattering import ScatteringConfig
 from littoral.nn.fusion.attention import AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import BilinearConfig
@@ -44,6 +49,11 @@ KINDS: dict[str, BranchConfig] = {
     "tower": TowerConfig((4, 6), (2,), kernel=5, stride=2),
     "hog": HogConfig(bins=6),
     "pixels": PixelsConfig(),
+    "lbp": LbpConfig(points=6, radius=1.5),
+    "colours": ColoursConfig(bins=3),
+    "moments": MomentsConfig(),
+    "gabor": GaborConfig(scales=2, angles=3),
+    "scattering": ScatteringConfig(angles=4),
 }
 PRETRAINED: dict[str, BranchConfig] = {
     "backbone-map": BackboneConfig(taps=("stage1", "stage3"), pools=()),
@@ -60,7 +70,13 @@ JOINED: dict[str, FusionConfig] = {
     "late": LateConfig(),
 }
 TOPOLOGIES = ("parallel", "cascade")
-PAIRS = tuple(itertools.product(KINDS, KINDS))
+LEAST = ("lbp", "colours", "moments", "gabor", "scattering")
+"""Kinds that a network treats as it does hog: each before and after a learned one, and not with all others."""
+PAIRS = (
+    *itertools.product([kind for kind in KINDS if kind not in LEAST], repeat=2),
+    *((kind, "tower") for kind in LEAST),
+    *(("conv-map", kind) for kind in LEAST),
+)
 CHANNELS = (1, 3)
 SIZES = ((8, 8), (9, 31), (28, 28), (64, 48), (224, 224))
 NORMALISED = (False, True)
@@ -92,8 +108,8 @@ class Case:
             return None if pretrained == ["backbone-map"] else "is a vector of .*, expected a map"
         if pretrained and min(self.size) < 32:
             return "needs images of 32×32 pixels or more"
-        if self.topology == "cascade" and self.pair[1] == "hog":
-            return "a hog branch learns nothing and stops what is before it from learning"
+        if self.topology == "cascade" and KINDS[self.pair[1]].fixed:
+            return f"a {self.pair[1]} branch learns nothing and stops what is before it from learning"
         vectors = {"conv-vector", "backbone-vector", "backbone-tuned"}
         if self.fusion == "attention" and vectors & set(self.pair):
             return "attention fusion needs maps"

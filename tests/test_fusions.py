@@ -11,7 +11,7 @@ from scipy.special import expit, log_softmax
 
 from littoral.errors import InputError, ShapeError
 from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.attention import Attention, AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import FLAT, BilinearConfig

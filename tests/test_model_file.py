@@ -23,7 +23,7 @@ from littoral.files import require_writable
 from littoral.images.store import ImageStore
 from littoral.model_file import _digest, load_model, save_model
 from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model
 from littoral.nn.tower import TowerConfig

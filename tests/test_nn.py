@@ -16,7 +16,7 @@ from littoral.errors import InputError, ShapeError
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost, model_cost
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.concat import Concat, ConcatConfig
 from littoral.nn.inference import BATCH_SIZE, predict_probabilities
 from littoral.nn.inputs import to_input

@@ -71,6 +71,11 @@ class FusionNetConfig:
         followed = list(self.branches)[:-1] if self.topology == "cascade" else []
         if not set(self.unfused) <= set(followed):
             raise InputError(f"only branches that others of a cascade go on from can be unfused, got {self.unfused}")
+        going_on = list(self.branches.values())[1:] if self.topology == "cascade" else []
+        if stopping := [branch.type for branch in going_on if branch.fixed]:
+            raise InputError(
+                f"a {stopping[0]} branch learns nothing and stops what is before it from learning: it has to be first"
+            )
         require_registered(self.branches.values(), self.fusion)
         places = self.places()
         for name in self.unfused:
@@ -79,11 +84,6 @@ class FusionNetConfig:
                     f"an unfused branch has no use for layers beyond its map, got {name!r}: "
                     "end it with a map (a conv branch: dense=None)"
                 )
-        going_on = list(self.branches.values())[1:] if self.topology == "cascade" else []
-        if stopping := [branch.type for branch in going_on if branch.fixed]:
-            raise InputError(
-                f"a {stopping[0]} branch learns nothing and stops what is before it from learning: it has to be first"
-            )
         if not self.fusion.joint and not self.branch_heads:
             raise InputError(f"{self.fusion.type} fusion is made of the branches' own heads: set branch_heads")
         if reason := self.fusion.refusal(list(self.fused_specs().values())):

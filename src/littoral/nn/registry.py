@@ -14,7 +14,12 @@ from littoral.errors import InputError
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.colours import ColoursConfig
+from littoral.nn.fixed.gabor import GaborConfig
+from littoral.nn.fixed.hog import HogConfig
+from littoral.nn.fixed.lbp import LbpConfig
+from littoral.nn.fixed.moments import MomentsConfig
+from littoral.nn.fixed.scattering import ScatteringConfig
 from littoral.nn.fusion.attention import AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import BilinearConfig
@@ -26,7 +31,19 @@ from littoral.nn.pixels import PixelsConfig
 from littoral.nn.tower import TowerConfig
 
 BRANCHES: dict[str, type[BranchConfig]] = {
-    kind.type: kind for kind in (ConvConfig, TowerConfig, HogConfig, PixelsConfig, BackboneConfig)
+    kind.type: kind
+    for kind in (
+        ConvConfig,
+        TowerConfig,
+        HogConfig,
+        PixelsConfig,
+        LbpConfig,
+        ColoursConfig,
+        MomentsConfig,
+        GaborConfig,
+        ScatteringConfig,
+        BackboneConfig,
+    )
 }
 """Every known kind of branch by its `type`; `register_branch` adds to it."""
 

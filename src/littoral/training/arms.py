@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from littoral.nn.branch import BranchConfig
 from littoral.nn.cost import config_cost
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.attention import AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import BilinearConfig

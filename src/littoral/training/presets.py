@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from littoral.errors import InputError
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.model import FusionNetConfig
 from littoral.nn.tower import TowerConfig
 from littoral.specs import ImageShape

@@ -1,7 +1,4 @@
-"""Fixed shallow branches: features computed by a formula, with nothing to learn. Here: oriented gradients (HOG).
-
-They see well from the first image on, which a learned branch with few labels does not.
-"""
+"""Oriented gradients (HOG): how long edges are in each direction, in small cells."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from littoral.errors import InputError, ShapeError
-from littoral.nn.branch import Branch, BranchConfig
+from littoral.errors import InputError
+from littoral.nn.fixed.base import FixedBranch, FixedConfig
 from littoral.specs import FeatureSpec, ImageShape
 
 
@@ -98,7 +95,7 @@ def normalised(
 
 
 @dataclass(frozen=True)
-class HogConfig(BranchConfig):
+class HogConfig(FixedConfig):
     """Signed, softly binned histograms of `bins` directions, normalised over 3 × 3 cells.
 
     They are made in cells of `fine` × `fine` pixels, as maps to go on from, and again of `coarse` × `coarse` of those
@@ -119,11 +116,6 @@ class HogConfig(BranchConfig):
         """The fine histograms."""
         return "fine"
 
-    @property
-    def fixed(self) -> bool:
-        """It has nothing to learn."""
-        return True
-
     def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
         """One spec a tap, in the order of `HogBranch.forward`."""
         height, width = _pooled(image_shape[1:], self.fine)
@@ -137,7 +129,7 @@ class HogConfig(BranchConfig):
         return HogBranch(self, image_shape)
 
 
-class HogBranch(Branch):
+class HogBranch(FixedBranch):
     """Taps `fine`: the fine histograms and the image's mean over each fine cell, and maybe `coarse`: the coarse ones.
 
     No parameters, and no multiply-accumulates of the kind that is counted: about twenty elementary operations for each
@@ -147,26 +139,16 @@ class HogBranch(Branch):
     EPSILON = 0.05
 
     def __init__(self, config: HogConfig, image_shape: ImageShape) -> None:
-        super().__init__()
+        super().__init__(config.type, image_shape)
         self.config = config
-        self.image_shape = image_shape
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
-        """The taps. Gradients are stopped: there is nothing before them that learns."""
-        self._check(tuple(x.shape[1:]))
-        with torch.no_grad():
-            fine = soft_histograms(x, self.config.bins, self.config.fine)
-            maps = torch.cat([normalised(fine, 3, self.EPSILON), cell_means(x, self.config.fine)], dim=1)
-            if self.config.coarse is None:
-                return {"fine": maps}
-            return {"fine": maps, "coarse": normalised(cell_means(fine, self.config.coarse), 3, self.EPSILON)}
-
-    def _check(self, image_shape: tuple[int, ...]) -> None:
-        if image_shape[0] != self.image_shape[0]:
-            raise ShapeError(
-                f"this hog branch was built for images (channels, height, width) of {self.image_shape}, "
-                f"got {image_shape}; bring the images to that shape"
-            )
+    def computed(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
+        """The taps."""
+        fine = soft_histograms(x, self.config.bins, self.config.fine)
+        maps = torch.cat([normalised(fine, 3, self.EPSILON), cell_means(x, self.config.fine)], dim=1)
+        if self.config.coarse is None:
+            return {"fine": maps}
+        return {"fine": maps, "coarse": normalised(cell_means(fine, self.config.coarse), 3, self.EPSILON)}
 
 
 def _pooled(sides: tuple[int, int], cell: int) -> tuple[int, int]:
