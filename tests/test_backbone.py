@@ -20,7 +20,7 @@ from littoral.nn import networks, weights
 from littoral.nn.backbone import BackboneConfig, pooled_over_places
 from littoral.nn.cost import config_cost
 from littoral.nn.efficientnet_lite import TAPS
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.sum import SumConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model

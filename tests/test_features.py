@@ -17,7 +17,7 @@ from littoral.images.store import ImageStore
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.rows import ImageRows
