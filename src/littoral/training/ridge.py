@@ -20,8 +20,8 @@ from scipy.optimize import minimize
 from littoral.training.targets import Targets, expected_sharpness, judged_loss
 
 EXPECTED_LEVEL = 3.0
-"""Mean squared length of the feature vectors over the penalty, before anything is known; at one label a class a tenth
-or ten times of it changed accuracy by less than a point."""
+"""Mean squared length of the feature vectors over the penalty, before anything is known; at one label a class ten
+times of it changed accuracy by less than a point, and a tenth by less than three."""
 
 LEVEL_SPREAD = 3.0
 """How far, as a standard deviation of its logarithm, the level is believed to lie from the expected one."""

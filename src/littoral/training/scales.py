@@ -24,7 +24,7 @@ from littoral.training.ridge import EXPECTED_LEVEL, FARTHEST, LEVEL_SPREAD
 from littoral.training.targets import Targets, expected_sharpness, judged_loss
 
 SCALE_SPREAD = 0.7
-"""Standard deviation of the logarithm of a squared scale: from 0.4 to 1 accuracy hardly changed (benchmarks/probe)."""
+"""Standard deviation of the logarithm of a squared scale: from 0.5 to 1 accuracy hardly changed (benchmarks/probe)."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from scipy.special import log_softmax, softmax
 from littoral.training.targets import Targets
 
 BELIEF = 3.0
-"""How many images the belief before is worth. Without any, the votes of five labels in each of two classes lost 8
-points; with 3 nothing was lost anywhere (benchmarks/probe)."""
+"""How many images the belief before is worth. Without any, votes learned from two labels in each of two classes
+lost 13 points (benchmarks/probe)."""
 
 
 def believed_votes(
