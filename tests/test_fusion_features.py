@@ -22,13 +22,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import littoral as lt
 from littoral.cache import FEATURES
 from littoral.images.store import ImageStore
+from littoral.model_file import save_model
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fixed.moments import MomentsConfig
 from littoral.nn.inference import branch_vectors
 from littoral.nn.layers import flatten
+from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.specs import ImageSpec
 from littoral.training.extract import SHORT_NAMES
+from littoral.training.recipe import Recipe
+from littoral.training.run import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -145,6 +150,22 @@ def test_a_pickle_holds_no_pretrained_weights(images: np.ndarray) -> None:
     np.testing.assert_allclose(pickle.loads(held).transform(large), values, atol=1e-5)
     with pytest.raises(lt.InputError, match="32"):
         lt.FusionFeatures(["efficientnet-lite0"]).fit(images)
+
+
+def test_nor_does_one_of_a_trained_model(images: np.ndarray, tmp_path: Path) -> None:
+    branches = {"edges": HogConfig(), "deep": BackboneConfig(taps=("stage2", "top"))}
+    network = seeded_model(FusionNetConfig((1, 56, 56), 2, branches), 0).eval()
+    trained = TrainedModel(network, ImageSpec.unit(56, 56, 1), ("a", "b"), Recipe(epochs=1), {})
+    save_model(trained, tmp_path / "m")
+    large = np.repeat(np.repeat(images[:6], 2, 1), 2, 2)
+    features = lt.FusionFeatures(model=tmp_path / "m")
+    values = features.fit_transform(large)
+    assert features.groups_ == {"edges": 14 * 14 * 8, "deep": 1280}
+    held = pickle.dumps(features)
+    assert len(held) < 1_000_000
+    np.testing.assert_allclose(pickle.loads(held).transform(large), values, atol=1e-5)
+    other = features.set_params(model=None, branches=["hog"]).fit(images)
+    assert pickle.loads(pickle.dumps(other)).groups_ == {"hog.fine": 441}
 
 
 # --- scikit-learn's tools ---
