@@ -10,6 +10,7 @@ import littoral as lt
 
 NAMES = [
     "FusionClassifier",
+    "FusionFeatures",
     "ImageError",
     "ImageStore",
     "InputError",

@@ -13,6 +13,7 @@ from littoral.version import __version__
 
 if TYPE_CHECKING:
     from littoral.estimator import FusionClassifier, load
+    from littoral.fusion_features import FusionFeatures
     from littoral.images.builtin import load_mnist
     from littoral.images.load import load_images
     from littoral.images.store import ImageStore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FusionClassifier",
+    "FusionFeatures",
     "ImageError",
     "ImageStore",
     "InputError",
@@ -43,6 +45,7 @@ __all__ = [
 
 _LAZY = {
     "FusionClassifier": "littoral.estimator",
+    "FusionFeatures": "littoral.fusion_features",
     "ImageStore": "littoral.images.store",
     "load": "littoral.estimator",
     "load_images": "littoral.images.load",

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from littoral.errors import InputError, ModelFileError
-from littoral.images.arrays import as_model_images, as_training_images, exact_pixels, range_of, to_pixels, whole_shape
+from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
+from littoral.images.given import pixels_in_form, read_given
 from littoral.images.labels import Targets, read_targets, row_weights
-from littoral.images.paths import as_paths, read_paths, read_training_paths
+from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
@@ -26,9 +27,6 @@ from littoral.training.loop import Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, choose_device, fit_arm
-
-FLATTENED = ("n_features_in_", "feature_names_in_")
-"""What scikit-learn learns of rows of features, and of nothing else."""
 
 
 class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -98,7 +96,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
-        given = self._given(X, reset=True)
+        given = read_given(self, X, reset=True)
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
@@ -140,13 +138,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         form = self.model_.image
-        given = self._given(X, reset=False)
-        if isinstance(given, list):
-            pixels = read_paths(given, form)
-        else:
-            images = as_model_images(given, (form.height, form.width, form.channels))
-            mapped = self.model_.record.get("mapped", False)
-            pixels = to_pixels(images, form.value_range) if mapped else exact_pixels(images)
+        given = read_given(self, X, reset=False)
+        pixels = pixels_in_form(given, form, self.model_.record.get("mapped", False))
         return predict_probabilities(self.model_.model, pixels, form)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -172,21 +165,6 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         model = {"model_": model_from_bytes(state["model_"], "this pickle")} if "model_" in state else {}
         super().__setstate__(state | model)
-
-    def _given(self, X: Any, reset: bool) -> NDArray[Any] | list[Path]:
-        """X as paths, as an array of two axes that scikit-learn has looked at, or of three and more that nobody has."""
-        try:
-            values = np.asarray(X)
-        except ValueError as error:
-            raise InputError("the images of X are not all of one shape; resize them, or give paths of files") from error
-        paths = as_paths(values)
-        if paths is None and values.ndim < 3:
-            checked: NDArray[Any] = validate_data(self, X, reset=reset)
-            return checked
-        if reset:  # after a fit on rows of features
-            for name in FLATTENED:
-                self.__dict__.pop(name, None)
-        return values if paths is None else paths
 
 
 def _training_store(

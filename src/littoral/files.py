@@ -8,21 +8,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from littoral.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` through a temporary file in the same folder, flushed to disk before it takes the name.
+    """Write `content` to `path`; see `written_atomically`."""
+    with written_atomically(path) as handle:
+        handle.write(content)
 
-    Raises InputError when the folder does not exist or cannot be written.
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to be written in the block: temporary, in the same folder, flushed to disk before it takes the name.
+
+    Where the block is left by an error, the old file stays. Raises InputError when the folder does not exist or cannot
+    be written.
     """
     path = path.resolve()  # a link stays one: what it points to is replaced
     temporary = _temporary(path)
     try:
         try:
-            with open(temporary, "wb") as handle:
-                handle.write(content)
+            with open(temporary, "w+b") as handle:
+                yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(temporary, path)

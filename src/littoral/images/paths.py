@@ -25,16 +25,18 @@ def as_paths(values: NDArray[Any]) -> list[Path] | None:
     return [Path(item) for item in items] if all(isinstance(item, str | Path) for item in items) else None
 
 
-def read_training_paths(paths: Sequence[Path], image_shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
+def read_training_paths(
+    paths: Sequence[Path], image_shape: tuple[int, ...] | None, largest: int = LARGEST
+) -> NDArray[np.uint8]:
     """The images (n, height, width, channels), in the order of `paths`.
 
-    Without `image_shape`, the size is the images' own median, at most 64 on the longer side and rounded to a multiple
-    of 4. Without channels in it, they are 1 when every image is grey throughout, else 3. Raises ImageError, with the
-    name, for an image that cannot be read.
+    Without `image_shape`, the size is the images' own median, at most `largest` on the longer side and rounded to a
+    multiple of 4. Without channels in it, they are 1 when every image is grey throughout, else 3. Raises ImageError,
+    with the name, for an image that cannot be read.
     """
     if image_shape is None:
-        sizes = np.array(read_sizes(_encoded(paths)) or [(LARGEST, LARGEST)])  # of none: decoding will name the reason
-        image_shape = fitting_size((float(np.median(sizes[:, 0])), float(np.median(sizes[:, 1]))), LARGEST)
+        sizes = np.array(read_sizes(_encoded(paths)) or [(largest, largest)])  # of none: decoding will name the reason
+        image_shape = fitting_size((float(np.median(sizes[:, 0])), float(np.median(sizes[:, 1]))), largest)
     height, width, *channels = image_shape
     images = read_paths(paths, ImageSpec.unit(height, width, channels[0] if channels else 3))
     if not channels and (images == images[..., :1]).all():
