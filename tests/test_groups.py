@@ -15,7 +15,7 @@ from littoral.errors import InputError
 from littoral.images.splits import train_test
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, save_model
-from littoral.nn.fixed import HogConfig
+from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.inference import branch_vectors, predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model
 from littoral.nn.pixels import PixelsConfig
