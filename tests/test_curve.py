@@ -289,6 +289,8 @@ def test_the_pool_is_what_the_largest_budget_leaves_over_or_what_is_given(few_im
     given = tried(few_images, seeds=1, unlabelled=np.zeros((1, 28, 28, 1), np.uint8)).label_next
     assert given is not None
     assert given.pool == 1
+    known = tried(few_images, seeds=1, unlabelled=few_images.images[:2])
+    assert any("those aside that equal a labelled one" in line for line in known.advice)
     assert tried(few_images, arms=["deep"], seeds=1).label_next is None
 
 
