@@ -164,7 +164,7 @@ def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, fi
             tried(few_images, out=finished, steps=3, budgets=budgets)
     said: list[str] = []
     with pytest.raises(InputError, match="holds runs of a learning curve, not of a comparison"):
-        compare(few_images, "tiny", ["deep"], seeds=1, steps=2, out=finished, on_power=said.append)
+        compare(few_images, "tiny", ["deep", "fused"], seeds=1, steps=2, out=finished, on_power=said.append)
     assert not said  # no word of what will show, of a comparison that is refused
     compare(few_images, "tiny", ["deep"], seeds=1, steps=2, out=tmp_path)
     with pytest.raises(InputError, match="holds runs of a comparison, not of a learning curve"):
