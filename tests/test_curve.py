@@ -162,8 +162,10 @@ def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, fi
     for budgets in ([2, 4], [3]):
         with pytest.raises(InputError, match="holds runs of another learning curve: --steps was 2, is 3: name another"):
             tried(few_images, out=finished, steps=3, budgets=budgets)
+    said: list[str] = []
     with pytest.raises(InputError, match="holds runs of a learning curve, not of a comparison"):
-        compare(few_images, "tiny", ["deep"], seeds=1, steps=2, out=finished)
+        compare(few_images, "tiny", ["deep", "fused"], seeds=1, steps=2, out=finished, on_power=said.append)
+    assert not said  # no word of what will show, of a comparison that is refused
     compare(few_images, "tiny", ["deep"], seeds=1, steps=2, out=tmp_path)
     with pytest.raises(InputError, match="holds runs of a comparison, not of a learning curve"):
         tried(few_images, out=tmp_path)
@@ -289,6 +291,8 @@ def test_the_pool_is_what_the_largest_budget_leaves_over_or_what_is_given(few_im
     given = tried(few_images, seeds=1, unlabelled=np.zeros((1, 28, 28, 1), np.uint8)).label_next
     assert given is not None
     assert given.pool == 1
+    known = tried(few_images, seeds=1, unlabelled=few_images.images[:2])
+    assert any("those aside that equal a labelled one" in line for line in known.advice)
     assert tried(few_images, arms=["deep"], seeds=1).label_next is None
 
 

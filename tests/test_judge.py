@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from littoral.evaluation.intervals import mean_over_seeds, wilson
 from littoral.evaluation.paired import verdict
 from littoral.studies.judge import pairs, power_after, power_before
 from littoral.studies.latency import Latency
-from littoral.studies.runs import Arm, Run
+from littoral.studies.runs import Arm, Run, intervals_in_words, one_test_set
 
 
 def arm(name: str, accuracy: float, seeds: tuple[int, ...], own_images: bool = False) -> Arm:
@@ -64,3 +65,21 @@ def test_what_will_show_is_said_before_and_after_two_seeds(own_images: bool) -> 
     assert after.startswith("with 5 seeds and 400 test images a difference of ")
     assert after.endswith(" points or more will show, to judge by 2 of them")
     assert "disagreed" in power_after([arms[0], arms[0]], 5, 1600)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [((0,), "this one seed"), ((0, 1), "these 2 seeds, on the same test images")]
+)
+def test_one_seed_or_two_say_what_new_images_would_do(seeds: tuple[int, ...], said: str) -> None:
+    few = arm("fused", 0.9, seeds)
+    assert (few.ci95_over, few.ci95) == ("images", wilson(round(400 * few.mean), 400))
+    assert intervals_in_words(len(seeds), True) == f"over test images, for {said}: other seeds may differ by more"
+
+
+@pytest.mark.parametrize("own_images", [False, True])
+def test_three_seeds_say_what_new_seeds_would_do(own_images: bool) -> None:
+    many = arm("fused", 0.9, SEEDS, own_images)
+    assert many.ci95_over == "seeds"
+    assert many.ci95 == pytest.approx(mean_over_seeds([run.accuracy for run in many.runs]))
+    tested = "each on test images of its own" if own_images else "on the same test images"
+    assert intervals_in_words(3, one_test_set([many])) == f"of the mean over 3 seeds, {tested}"

@@ -58,6 +58,12 @@ def test_intervals_cover(curve: Curve, seeds: int) -> None:
     assert np.mean([low <= curve.error(300) - curve.error(600) <= high for low, high in gains]) >= 0.88
 
 
+def test_an_interval_reaches_below_its_value() -> None:
+    errors = 1 - np.array([[17, 22, 20], [22, 25, 23], [26, 28, 26]]) / 30  # with `a` free hardly any gains as little
+    gain = gain_of_doubling(np.array([5.0, 10.0, 20.0]), errors, np.random.default_rng(0))
+    assert gain.ci95[0] < 0.95 * gain.value < 1.05 * gain.value < gain.ci95[1]
+
+
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=4, max_size=4))
 def test_more_labels_never_make_it_worse(errors: list[list[float]]) -> None:
     curve = fit_curve(BUDGETS, np.array(errors))

@@ -159,6 +159,8 @@ def test_verdicts_in_words() -> None:
     assert verdict(worse) == "fused worse by 0.21 points (0.08 to 0.34)"
     unsure = replace(FUSED, ci95=(-0.003, 0.0012), p=0.4, p_holm=0.4)
     assert verdict(unsure) == "no difference shown; only one larger than 0.3 points can be excluded"
+    open_to_all = replace(unsure, ci95=(-0.4, 1.0))
+    assert verdict(open_to_all).endswith("and none can be excluded: more seeds or test images would tell")
 
 
 def test_better_is_not_said_of_one_among_many() -> None:

@@ -232,9 +232,9 @@ def test_what_cannot_be_reported_is_one_line(study: Path, tmp_path: Path, call: 
         assert (code, out) == (2, "")
         return str(err)
 
-    assert "is not the result of a comparison: name the folder that `littoral compare` wrote" in refused(tmp_path)
+    assert "results.json: name the folder that `littoral compare --out` wrote" in refused(tmp_path)
     (tmp_path / "results.json").write_text('{"schema": 1, "arms": [{"name": "deep"}], "points": []}')  # of a curve
-    assert "is not the result of a comparison" in refused(tmp_path)
+    assert "is not the result of a comparison: name the folder that `littoral compare` wrote" in refused(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)
     (copy / "pictures.npz").write_bytes((study / "pictures.npz").read_bytes()[:-50])

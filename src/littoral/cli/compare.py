@@ -11,7 +11,7 @@ import typer
 from littoral.cli import options
 from littoral.cli.data import data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, print_table, say
+from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
 from littoral.cli.report import write_report
 from littoral.cli.settings import set_threads
 
@@ -73,6 +73,7 @@ def compare(
     from littoral.evaluation.paired import verdict
     from littoral.studies import compare as study
     from littoral.studies.results import ResultsFolder, require_results_folder
+    from littoral.studies.runs import intervals_in_words
     from littoral.training.loop import Observer
     from littoral.training.presets import get_preset
     from littoral.training.recipe import BALANCES
@@ -182,13 +183,9 @@ def compare(
             ],
         )
         for pair in result.pairs:
-            print(f"{pair.a} and {pair.b}: {verdict(pair)}")
-    over = (
-        "over test images, for this one seed: other seeds differ by more than it shows"
-        if seeds == 1
-        else f"of the mean over {seeds} seeds, on these test images"
-    )
-    print(
+            print_wrapped(f"{pair.a} and {pair.b}: {verdict(pair)}")
+    over = intervals_in_words(seeds, result.one_test_set)
+    print_wrapped(
         f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}, "
         f"preset {result.settings['preset']}; "
         f"intervals are {over}."

@@ -166,6 +166,8 @@ def _parse_budgets(text: str) -> list[int]:
 
 def _print(result: LearningCurve, data: str, out: Path | None) -> None:
     """Accuracies, differences, images to label next and advice, on standard output."""
+    from littoral.studies.runs import intervals_in_words, one_test_set
+
     names = [arm.name for arm in next(iter(result.points.values()))]
     print("test accuracy %, mean and 95 % interval")
     print_table(
@@ -196,11 +198,12 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
         shallow = f"shallow says {image.shallow} ({percent(image.shallow_confidence)} %)"
         deep = f"deep {image.deep} ({percent(image.deep_confidence)} %)"
         print_wrapped(f"{image.path or f'image {image.row}'}: {shallow}, {deep}", indent=2)
-    seeds = len(result.settings["seeds"])
-    over = "test images, for this one seed" if seeds == 1 else f"the mean over {seeds} seeds, on these test images"
+    over = intervals_in_words(
+        len(result.settings["seeds"]), one_test_set([arm for arms in result.points.values() for arm in arms])
+    )
     print_wrapped(
         f"{result.settings['test_images']:,} test images of {data}, preset {result.settings['preset']}; "
-        f"intervals of accuracies are over {over}."
+        f"intervals of accuracies are {over}."
     )
     if out is not None:
         print(f"results: {out / 'results.json'}, {out / 'curve.png'}")

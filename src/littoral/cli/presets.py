@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from littoral.cli import options
-from littoral.cli.output import print_json
+from littoral.cli.output import print_json, print_table, print_wrapped
 from littoral.errors import InputError
 
 SHOWN_SHAPE, SHOWN_CLASSES = (1, 28, 28), 10
@@ -44,15 +44,19 @@ def presets(json: options.Json = False) -> None:
         print_json({"image_shape": SHOWN_SHAPE, "classes": SHOWN_CLASSES, "presets": listed})
         return
     for preset in PRESETS.values():
-        print(f"{preset.name}: {preset.summary}")
+        print_wrapped(f"{preset.name}: {preset.summary}")
         epochs, steps = preset.recipe.epochs, preset.recipe.steps
         length = f"{epochs} epoch{'s' if epochs != 1 else ''}" if epochs else f"{steps} steps"
         if preset.recipe.min_steps:
             length += f", {preset.recipe.min_steps} steps at least,"
-        print(f"  trains: {length} unless --epochs or --steps says otherwise")
-        print(f"  expect: {preset.expected}")
-        print(f"  cost:   {preset.cost}")
-        for arm, cost in costs[preset.name].items():
-            print(f"  arm {arm}: {cost.params:,} parameters, {cost.macs:,} MACs an image (28×28 grey, 10 classes)")
+        print_wrapped(f"trains: {length} unless --epochs or --steps says otherwise", indent=2)
+        print_wrapped(f"expect: {preset.expected}", indent=2)
+        print_wrapped(f"cost:   {preset.cost}", indent=2)
+        print_table(
+            ["arm", "parameters", "MACs"],
+            [[arm, f"{cost.params:,}", f"{cost.macs:,}"] for arm, cost in costs[preset.name].items()],
+        )
         for reason in refused[preset.name].values():
-            print(f"  {reason}")
+            print_wrapped(reason, indent=2)
+        print()
+    print_wrapped("Parameters, and MACs of one image, are for grey images of 28×28 in 10 classes.")

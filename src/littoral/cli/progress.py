@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from littoral.cli.output import say
+from littoral.report.words import count
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
 
@@ -67,7 +68,7 @@ class Lines:
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
         resumed = f", going on from step {plan.start_step:,}" if plan.start_step else ""
-        say(f"{self.title}: {plan.images:,} images, {self.epochs:,} epochs, {plan.steps:,} steps{resumed}")
+        say(f"{self.title}: {plan.images:,} images, {count(self.epochs, 'epoch')}, {plan.steps:,} steps{resumed}")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
         """Nothing: a line a few steps is too many for a log."""

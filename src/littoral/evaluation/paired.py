@@ -213,6 +213,8 @@ def verdict(difference: Difference) -> str:
         return f"{difference.a} better by {100 * difference.difference:.2f} points ({low:.2f} to {high:.2f}){alone}"
     if found == "worse":
         return f"{difference.a} worse by {-100 * difference.difference:.2f} points ({-high:.2f} to {-low:.2f}){alone}"
+    if max(-low, high) >= 100:
+        return f"no difference shown, and none can be excluded: more seeds or test images would tell{alone}"
     return f"no difference shown; only one larger than {rounded_up(max(-low, high))} points can be excluded{alone}"
 
 

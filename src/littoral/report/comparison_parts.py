@@ -8,6 +8,7 @@ from typing import Any
 from littoral.report.figures import CLASSES, accuracy_against, forest, key, missed_bars, reliability_curve
 from littoral.report.markup import folded, paragraph, section, sentence, table, text
 from littoral.report.words import count
+from littoral.studies.runs import intervals_in_words
 
 Summary = Mapping[str, Any]
 
@@ -15,10 +16,10 @@ Summary = Mapping[str, Any]
 def arms_part(summary: Summary) -> str:
     """The table of arms."""
     arms = summary["arms"]
-    seeds = any(arm["ci95_over"] == "seeds" for arm in arms)
-    over = "of the mean over seeds" if seeds else "over test images, for this one seed"
-    tested = "on the same test images" if summary["one_test_set"] else "each on test images of its own"
-    told = f"Accuracy on test images, the mean over seeds, {tested}; intervals are {over}."
+    over = intervals_in_words(max(len(arm["runs"]) for arm in arms), summary["one_test_set"])
+    told = f"Accuracy on test images, the mean over seeds; intervals are {over}."
+    if len({arm["ci95_over"] for arm in arms}) > 1:
+        told += " Those of arms with fewer than three seeds so far are over test images."
     heads, rows = arms_table(summary)
     return section("arms", "Arms", paragraph(told) + table("Arms", heads, rows))
 

@@ -97,6 +97,8 @@ def _document(path: Path) -> dict[str, Any]:
         whole = whole and len(document["arms"]) > 0 and all(arm["runs"] for arm in document["arms"])  # of curve: none
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
+    if not path.exists():
+        raise InputError(f"there is no {path}: name the folder that `littoral compare --out` wrote")
     if not whole:
         raise InputError(f"{path} is not the result of a comparison: name the folder that `littoral compare` wrote")
     return dict(document)

@@ -63,7 +63,10 @@ def of_images(found: LabelNext | None) -> str:
     if found is None:
         return "which images to label next takes the arms shallow and deep"
     if not found.pool:
-        return "no training image is left without a label: --unlabelled DIR names images to choose the next ones from"
+        return (
+            "no image without a label is left to choose from, those aside that equal a labelled one: "
+            "--unlabelled DIR names a folder of others"
+        )
     if not found.images:
         return f"shallow and deep say the same of all {found.pool:,} images without a label"
     return (

@@ -119,10 +119,6 @@ def compare(
         ]
         return Comparison(tuple(found), sum(len(arm.runs) for arm in found) == len(tasks), settings)
 
-    if on_power is not None and len(those) > 1:
-        same = all(np.array_equal(part.test, first.test) for part in parts.values())
-        on_power(power_before(seeds, len(first.train), len(first.test), same, expected_error))
-
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out)))
 
@@ -139,6 +135,9 @@ def compare(
             if latencies:
                 tell()
             stack.callback(lambda: keep_pictures(folder, data, runs, names))
+        if on_power is not None and len(those) > 1:
+            same = all(np.array_equal(part.test, first.test) for part in parts.values())
+            on_power(power_before(seeds, len(first.train), len(first.test), same, expected_error))
         for (name, seed), task in tasks.items():
             if seed in runs[name]:
                 continue

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from littoral.errors import InputError
 from littoral.evaluation.paired import Difference
 from littoral.studies.judge import pair_json, pairs
-from littoral.studies.runs import Arm
+from littoral.studies.runs import Arm, one_test_set
 
 SCHEMA = 1
 """Version of the JSON that `Comparison.to_json` gives."""
@@ -28,8 +28,7 @@ class Comparison:
     @property
     def one_test_set(self) -> bool:
         """Whether all runs were tested on the same images, as in data that came split; else each seed has its own."""
-        runs = [run for arm in self.arms for run in arm.runs]
-        return all(np.array_equal(run.index, runs[0].index) for run in runs)
+        return one_test_set(self.arms)
 
     @property
     def pairs(self) -> tuple[Difference, ...]:

@@ -22,9 +22,10 @@ from littoral.images.store import ImageStore
 from littoral.model_file import load_model, save_model
 from littoral.nn.cost import config_cost
 from littoral.studies.contestants import contestants, parts_of, within_budget
-from littoral.studies.curve_findings import class_errors, judged
+from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
 from littoral.studies.curve_result import LearningCurve
+from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.latency import Latency
 from littoral.studies.one_run import Task, identity, one_run, surroundings

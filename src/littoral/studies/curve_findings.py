@@ -16,7 +16,6 @@ from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import Curve, Expected, expected_errors, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import Difference, judged_together
 from littoral.studies.judge import pairs
-from littoral.studies.notable import JUDGED
 from littoral.studies.runs import Arm
 
 Points = Mapping[int, tuple[Arm, ...]]
@@ -73,11 +72,6 @@ class ClassErrors:
     wrong: int
     images: int
     ci95: tuple[float, float]
-
-
-def judged(arms: Sequence[Arm]) -> Arm:
-    """The arm that advice is about: `fused`, where it was not asked for the first."""
-    return next((arm for arm in arms if arm.name == JUDGED), arms[0])
 
 
 def fits(points: Points) -> tuple[Fit, ...]:

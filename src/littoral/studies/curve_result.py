@@ -8,8 +8,8 @@ from typing import Any
 
 from littoral.evaluation.paired import Difference
 from littoral.studies import advice
-from littoral.studies.curve_findings import ClassErrors, Fit, Points, fits, judged, pairs_of_budgets
-from littoral.studies.judge import pair_json
+from littoral.studies.curve_findings import ClassErrors, Fit, Points, fits, pairs_of_budgets
+from littoral.studies.judge import judged, pair_json
 from littoral.studies.label_next import LabelNext
 
 SCHEMA = 1

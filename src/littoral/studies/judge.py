@@ -30,6 +30,12 @@ from littoral.studies.notable import judged_among
 from littoral.studies.runs import Arm, Run
 
 
+def judged(arms: Sequence[Arm]) -> Arm:
+    """The arm, one of one or more, that is set against the others: see `judged_among`."""
+    name = judged_among([arm.name for arm in arms])
+    return next(arm for arm in arms if arm.name == name)
+
+
 def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
     """The judged arm less each other arm, on the seeds that both have, p adjusted for all of them (Holm).
 
@@ -38,8 +44,8 @@ def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
     """
     if len(arms) < 2:
         return ()
-    judged = next(arm for arm in arms if arm.name == judged_among([arm.name for arm in arms]))
-    found = [_pair(judged, arm, train_images) for arm in arms if arm is not judged]
+    ours = judged(arms)
+    found = [_pair(ours, arm, train_images) for arm in arms if arm is not ours]
     return judged_together([difference for difference in found if difference is not None])
 
 
@@ -58,11 +64,11 @@ def power_before(seeds: int, train_images: int, test_images: int, one_test_set: 
 
 def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
     """The same from the finished seeds, two or more, for the pair that is hardest to tell apart."""
-    judged = next(arm for arm in arms if arm.name == judged_among([arm.name for arm in arms]))
+    first = judged(arms)
     found = []
     for other in arms:
-        ours, theirs = _shared(judged, other)
-        if other is judged or len(ours) < 2:
+        ours, theirs = _shared(first, other)
+        if other is first or len(ours) < 2:
             continue
         images = ours[0].n
         if _same_images(ours):
@@ -75,17 +81,17 @@ def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
                 found.append(smallest_difference_of_splits(seeds, train_images, images, share))
     if not found:
         return "no two arms disagreed on any image so far: nothing more can be said of what will show"
-    return f"{power_in_words(seeds, judged.runs[0].n, max(found))}, to judge by {len(judged.runs)} of them"
+    return f"{power_in_words(seeds, first.runs[0].n, max(found))}, to judge by {len(first.runs)} of them"
 
 
-def _pair(judged: Arm, other: Arm, train_images: int) -> Difference | None:
-    ours, theirs = _shared(judged, other)
+def _pair(first: Arm, other: Arm, train_images: int) -> Difference | None:
+    ours, theirs = _shared(first, other)
     if not ours or ours[0].n < 2:
         return None
     if len(ours) == 1 or _same_images(ours):
-        return paired_difference(judged.name, other.name, _matrix(ours), _matrix(theirs))
+        return paired_difference(first.name, other.name, _matrix(ours), _matrix(theirs))
     accuracies = [run.accuracy for run in ours], [run.accuracy for run in theirs]
-    return resampled_difference(judged.name, other.name, *accuracies, train_images, ours[0].n)
+    return resampled_difference(first.name, other.name, *accuracies, train_images, ours[0].n)
 
 
 def _shared(one: Arm, other: Arm) -> tuple[list[Run], list[Run]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from littoral.evaluation.intervals import mean_over_seeds
+from littoral.evaluation.intervals import mean_over_seeds, wilson
 from littoral.studies.latency import Latency
 from littoral.studies.results import StoredRun
+
+LEAST_SEEDS = 3
+"""Runs that an interval over seeds takes: of two, Student's t, with one degree of freedom, mostly reaches 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +90,20 @@ class Arm:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """Over seeds when there are two or more runs (Student's t, cut at 0 and 1); with one, over images (Wilson)."""
-        if len(self.runs) == 1:
-            return self.runs[0].ci95
+        """Of the mean: over seeds with three runs or more (Student's t, cut at 0 and 1), else over images (Wilson).
+
+        Over the images of one run, since other seeds may be tested on the same ones.
+        """
+        if self.ci95_over == "images":
+            images = self.runs[0].n
+            return wilson(round(self.mean * images), images)
         low, high = mean_over_seeds([run.accuracy for run in self.runs])
         return (max(low, 0.0), min(high, 1.0))
 
     @property
     def ci95_over(self) -> Literal["seeds", "images"]:
         """What the interval speaks of."""
-        return "images" if len(self.runs) == 1 else "seeds"
+        return "images" if len(self.runs) < LEAST_SEEDS else "seeds"
 
     def to_json(self) -> dict[str, Any]:
         """The arm as `results.json` holds it."""
@@ -111,3 +119,19 @@ class Arm:
             "mean_balanced_accuracy": self.mean_balanced_accuracy,
             "mean_macro_f1": self.mean_macro_f1,
         }
+
+
+def one_test_set(arms: Sequence[Arm]) -> bool:
+    """Whether all runs were tested on the same images, as in data that came split; else each seed has its own."""
+    runs = [run for arm in arms for run in arm.runs]
+    return all(np.array_equal(run.index, runs[0].index) for run in runs)
+
+
+def intervals_in_words(seeds: int, one_test_set: bool) -> str:
+    """What the intervals of arms with so many runs speak of, after "intervals are"."""
+    if seeds == 1:
+        return "over test images, for this one seed: other seeds may differ by more"
+    tested = "on the same test images" if one_test_set else "each on test images of its own"
+    if seeds < LEAST_SEEDS:
+        return f"over test images, for these {seeds} seeds, {tested}: other seeds may differ by more"
+    return f"of the mean over {seeds} seeds, {tested}"
