@@ -19,6 +19,7 @@ from littoral.evaluation.paired import (
     judged_together,
     mcnemar,
     mean_squares,
+    p_in_words,
     paired_difference,
     resampled_difference,
     rounded_up,
@@ -157,6 +158,7 @@ def test_verdicts_in_words() -> None:
     assert verdict(FUSED) == "fused better by 0.21 points (0.08 to 0.34)"
     worse = replace(FUSED, difference=-0.0021, ci95=(-0.0034, -0.0008))
     assert verdict(worse) == "fused worse by 0.21 points (0.08 to 0.34)"
+    assert [p_in_words(p) for p in (0.0, 0.00099, 0.001, 0.04321)] == ["< 0.001", "< 0.001", "0.001", "0.043"]
     unsure = replace(FUSED, ci95=(-0.003, 0.0012), p=0.4, p_holm=0.4)
     assert verdict(unsure) == "no difference shown; only one larger than 0.3 points can be excluded"
     open_to_all = replace(unsure, ci95=(-0.4, 1.0))

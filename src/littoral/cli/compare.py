@@ -70,7 +70,7 @@ def compare(
     import shlex
 
     from littoral.cli.progress import follow
-    from littoral.evaluation.paired import verdict
+    from littoral.evaluation.paired import p_in_words, verdict
     from littoral.studies import compare as study
     from littoral.studies.results import ResultsFolder, require_results_folder
     from littoral.studies.runs import intervals_in_words
@@ -177,7 +177,7 @@ def compare(
                     f"{pair.a} - {pair.b}",
                     f"{100 * pair.difference:+.2f}",
                     f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
-                    f"{pair.p_holm:.2g}",
+                    p_in_words(pair.p_holm),
                 ]
                 for pair in result.pairs
             ],

@@ -166,6 +166,7 @@ def _parse_budgets(text: str) -> list[int]:
 
 def _print(result: LearningCurve, data: str, out: Path | None) -> None:
     """Accuracies, differences, images to label next and advice, on standard output."""
+    from littoral.evaluation.paired import p_in_words
     from littoral.studies.runs import intervals_in_words, one_test_set
 
     names = [arm.name for arm in next(iter(result.points.values()))]
@@ -187,7 +188,7 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
                     f"{pair.a} - {pair.b}",
                     f"{100 * pair.difference:+.2f}",
                     f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
-                    f"{pair.p_holm:.2g}",
+                    p_in_words(pair.p_holm),
                 ]
                 for budget, pair in pairs
             ],

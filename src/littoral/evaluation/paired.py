@@ -218,6 +218,11 @@ def verdict(difference: Difference) -> str:
     return f"no difference shown; only one larger than {rounded_up(max(-low, high))} points can be excluded{alone}"
 
 
+def p_in_words(p: float) -> str:
+    """A p for a table, with two significant digits; below a thousandth only that."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def rounded_up(value: float) -> str:
     """A number above 0 with two significant digits, never less than it was: 0.284 is 0.29, 12.3 is 13."""
     step = floor(log10(value)) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from littoral.evaluation.paired import p_in_words
 from littoral.report.figures import CLASSES, accuracy_against, forest, key, missed_bars, reliability_curve
 from littoral.report.markup import folded, paragraph, section, sentence, table, text
 from littoral.report.words import count
@@ -79,8 +80,8 @@ def differences_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
             f"{pair['a']} − {pair['b']}",
             f"{100 * pair['difference']:+.2f}",
             f"{100 * pair['ci95'][0]:+.2f} to {100 * pair['ci95'][1]:+.2f}",
-            f"{pair['p']:.2g}",
-            f"{pair['p_holm']:.2g}",
+            p_in_words(pair["p"]),
+            p_in_words(pair["p_holm"]),
             f"{pair['runs']}",
             f"{pair['images']:,}",
             "–" if pair["discordant"] is None else f"{percent(pair['discordant'])} %",
