@@ -174,57 +174,36 @@ _SWIFT = Preset(
     cost="4 s of two CPU cores for MNIST: half the time and 0.4 of the FLOPs of the published record for 99.2 %",
 )
 
-_MOVED = Augment(rotate=15.0, scale=0.15, shear=0.2, shift=0.09, elastic=0.036)
+_MOVING = Recipe(
+    steps=1500,
+    batch_size=128,
+    optimiser="adamw",
+    learning_rate=8e-3,
+    epsilon=1e-8,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+    full_batches=True,
+    average=0.99,
+    augment=Augment(rotate=15.0, scale=0.15, shear=0.2, shift=0.09, elastic=0.036),
+)
+"""The way of `few`, and with other lengths of `strong`: images are moved anew each time they are drawn."""
 
 _FEW = Preset(
     name="few",
     summary="few labels: the same idea, wider, its images moved in many ways",
-    recipe=Recipe(
-        steps=1500,
-        batch_size=128,
-        optimiser="adamw",
-        learning_rate=8e-3,
-        epsilon=1e-8,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        full_batches=True,
-        average=0.99,
-        augment=_MOVED,
-    ),
-    unlabelled=Recipe(
-        epochs=2,
-        batch_size=128,
-        optimiser="adamw",
-        learning_rate=6e-3,
-        epsilon=1e-8,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        full_batches=True,
-        average=0.99,
-        augment=_MOVED,
-    ),
+    recipe=_MOVING,
+    unlabelled=replace(_MOVING.lasting(epochs=2), learning_rate=6e-3),
     arms=_on_gradients(
         TowerConfig((32,), pool_after=(1,), grid=4), TowerConfig((64, 64)), plain=(16, 32, 64, 64), fuse_gradients=True
     ),
-    expected="97.3, 98.7 and 99.2 % on MNIST with 10, 30 and 100 labels a class (means over seeds)",
+    expected="97.4, 98.7 and 99.2 % on MNIST with 10, 30 and 100 labels a class (means over seeds)",
     cost="under two minutes of one CPU core for images of 28×28, however many there are",
 )
 
 _STRONG = Preset(
     name="strong",
     summary="many labels and some minutes: the same idea, wider and deeper, its images moved in many ways",
-    recipe=Recipe(
-        epochs=12,
-        batch_size=128,
-        optimiser="adamw",
-        learning_rate=8e-3,
-        epsilon=1e-8,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        full_batches=True,
-        average=0.999,
-        augment=_MOVED,
-    ),
+    recipe=replace(_MOVING.lasting(epochs=12), average=0.999),
     arms=_on_gradients(
         TowerConfig((32, 48), pool_after=(2,), grid=4),
         TowerConfig((80, 80)),
