@@ -49,7 +49,7 @@ ARMS = ("fused", "shallow", "deep", "matched")
 UNLABELLED = "unlabelled"
 UNLABELLED_SEEDS, UNLABELLED_BUDGET = range(5), 10
 SEEDS = {"mnist": range(10), "fashion-mnist": range(5), "cifar10": range(5), "signs": range(5)}
-ARCHIVES = {"cifar10": ("cifar10-jpeg.tar.xz", "cifar10-jpeg"), "signs": ("sign-language-digits.tar.xz", "Dataset")}
+ARCHIVES = {"cifar10": "cifar10-jpeg.tar.xz", "signs": "sign-language-digits.tar.xz"}
 
 
 @contextmanager
@@ -62,11 +62,24 @@ def parts_of(name: str) -> Iterator[tuple[ImageStore, ImageStore]]:
         loaded = load_data(name, data_dir=shared_folder() / "data" / name)
         yield train_test(loaded.store, 0)
         return
-    archive, folder = ARCHIVES[name]
     with tempfile.TemporaryDirectory() as place:
-        with tarfile.open(shared_folder() / "data" / archive) as packed:
+        with tarfile.open(shared_folder() / "data" / ARCHIVES[name]) as packed:
             packed.extractall(place, filter="data")
-        yield train_test(inspect_data(str(Path(place) / folder), Reading(largest=32)).store, 0)
+        data, group = (_by_person(Path(place)), "person") if name == "signs" else (Path(place), None)
+        yield train_test(inspect_data(str(data), Reading(largest=32, group_column=group)).store, 0)
+
+
+def _by_person(place: Path) -> Path:
+    """A table of the signs: a person's images are neighbours by number, one of each class in rising order."""
+    files = sorted(place.glob("Dataset/*/IMG_*.JPG"), key=lambda file: int(file.stem.removeprefix("IMG_")))
+    person, before, lines = -1, 10, ["path,label,person"]
+    for file in files:
+        label = int(file.parent.name)
+        person, before = person + (label <= before), label
+        lines.append(f"{file.relative_to(place)},{label},{person}")
+    table = place / "signs.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
 
 
 def main(names: list[str], arms: list[str]) -> None:
