@@ -392,8 +392,8 @@ def test_compare_goes_on_in_a_folder_and_refuses_another_option(call: Callable) 
     assert call(*arguments, "--seeds", "1", "--steps", "2", "--quiet")[0] == 0
     code, _, err = call(*arguments, "--seeds", "2", "--steps", "2")
     assert code == 0
-    assert err.splitlines()[0] == "results: 1 finished runs are there"
-    assert "run 2: deep seed 1" in err
+    assert err.splitlines()[0] == "results: 1 finished run found"
+    assert "run 2: deep, seed 1" in err
     code, out, err = call(*arguments, "--seeds", "2", "--steps", "3")
     assert (code, out) == (2, "")
     assert err == (
@@ -420,14 +420,14 @@ def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
     process.send_signal(signal.SIGINT)
     err = process.communicate()[1]
     assert process.returncode == 130
-    found = re.search(r"interrupted; results holds ([123]) finished runs: the same command goes on from there", err)
+    found = re.search(r"interrupted; results holds ([123] finished runs?): the same command goes on from there", err)
     assert found is not None
     document = json.loads(Path("results/results.json").read_text())
     assert not document["complete"]
     assert document["arms"][0]["runs"]
-    assert f"Not finished: {found[1]} run" in Path("results/report.html").read_text()
+    assert f"Not finished: {found[1].split()[0]} run" in Path("results/report.html").read_text()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"results: {found[1]} finished runs are there" in done.stderr
+    assert f"results: {found[1]} found" in done.stderr
     after = json.loads(Path("results/results.json").read_text())
     assert after["complete"]
     assert after["arms"][0]["runs"][0] == document["arms"][0]["runs"][0]
@@ -496,7 +496,12 @@ BAD = {
     "epochs and steps": (["fit", "mnist", "--epochs", "1", "--steps", "1"], "not both"),
     "seed below 0": (["fit", "mnist", "--seed", "-1", "--steps", "1"], "Invalid value for '--seed'"),
     "seed too large": (["fit", "mnist", "--seed", str(10**20)], "Invalid value for '--seed'"),
-    "seeds 0": (["compare", "mnist", "--seeds", "0"], "seeds must be at least 1"),
+    "seeds 0": (["compare", "mnist", "--seeds", "0"], "'--seeds': Input should be greater than or equal to 1"),
+    "an expected error of all": (
+        ["compare", "mnist", "--expected-error", "1"],
+        "--expected-error is a share above 0 and up to 0.5, got 1.0",
+    ),
+    "a budget twice": (["curve", "mnist", "--budgets", "5,5"], "--budgets must be different numbers from 1 up"),
     "labels 0": (["fit", "mnist", "--labels-per-class", "0"], "labels per class must be at least 1"),
     "too many labels": (["fit", "mnist", "--labels-per-class", "9999"], "training images; ask for fewer"),
     "threads 0": (["fit", "mnist", "--threads", "0"], "--threads must be at least 1"),

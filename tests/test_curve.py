@@ -22,14 +22,17 @@ from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import expected_error, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import holm
 from littoral.images.store import ImageStore
+from littoral.studies.advice import too_few
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve, default_budgets
 from littoral.studies.curve_findings import class_errors, fits, pairs_of_budgets
 from littoral.studies.curve_result import LearningCurve
 from littoral.studies.label_next import disagreement, label_next
 from littoral.studies.latency import Latency
+from littoral.studies.one_run import Task
 from littoral.studies.pools import pool_of
 from littoral.studies.results import ResultsFolder
+from littoral.studies.running import one_by_one
 from littoral.studies.runs import Arm, Run
 from littoral.training.loop import Observer, Silent
 
@@ -131,14 +134,14 @@ def test_a_curve_that_was_cut_off_goes_on_to_the_same_end(
         tried(few_images, out=tmp_path, on_run=stop)
     assert not json.loads((tmp_path / "results.json").read_text())["complete"]
     assert not (tmp_path / "curve.png").exists()
-    trained: list[tuple[str, int, int]] = []
+    trained: list[tuple[str, int | None, int]] = []
     told: list[LearningCurve] = []
 
-    def observer(arm: str, budget: int, seed: int) -> Observer:
-        trained.append((arm, budget, seed))
+    def observer(task: Task) -> Observer:
+        trained.append((task.name, task.budget, task.seed))
         return Silent()
 
-    tried(few_images, out=tmp_path, observer=observer, on_run=told.append)
+    tried(few_images, out=tmp_path, runner=one_by_one(observer), on_run=told.append)
     assert trained == [("deep", 4, 0), *[(arm, budget, 1) for budget in (2, 4) for arm in ("shallow", "deep")]]
     assert told[-1].complete
     assert timeless(tmp_path) == timeless(finished)
@@ -187,7 +190,30 @@ def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, fi
 )
 def test_what_cannot_be_is_refused_before_training(few_images: ImageStore, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        tried(few_images, observer=lambda arm, budget, seed: pytest.fail("trained"), **changes)
+        tried(few_images, runner=lambda *given: pytest.fail("trained"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "seeds", "words"),
+    [
+        (1, 9, ["1 budget will not say what more labels would bring: name 3 or more"]),
+        (2, 1, ["2 budgets will not say what more labels would bring: name 3 or more"]),
+        (3, 2, ["2 seeds will say what more labels would bring, and not how sure that is: take 3 or more"]),
+        (3, 3, []),
+    ],
+)
+def test_what_too_few_budgets_and_seeds_leave_unsaid(budgets: int, seeds: int, words: list[str]) -> None:
+    assert too_few(budgets, seeds) == words
+
+
+def test_it_is_said_before_training(few_images: ImageStore) -> None:
+    said: list[str] = []
+
+    def observer(task: Task) -> Observer:
+        assert said == ["2 budgets will not say what more labels would bring: name 3 or more"]
+        return Silent()
+
+    tried(few_images, seeds=1, runner=one_by_one(observer), on_plan=said.append)
 
 
 # --- what follows from the points ---
@@ -331,7 +357,7 @@ def test_the_command(call: Callable, small: ImageStore, tmp_path: Path, monkeypa
     assert {path.name for path in Path("curve").iterdir()} == kept
     code, out, err = call(*arguments, *options, "--json")
     assert code == 0
-    assert err.splitlines()[-1] == "curve: 27 finished runs are there"
+    assert err.splitlines()[-1] == "curve: 27 finished runs found"
     assert json.loads(out)["points"] == document["points"]
     code, out, err = call("curve", "mnist", "--budgets", "5,x")
     assert (code, out) == (2, "")

@@ -23,7 +23,8 @@ from littoral.studies.notable import behind, mistakes, saved, worth_keeping
 from littoral.studies.occlusion import CELLS, covered, occlusion
 from littoral.studies.pictures import read_pictures
 from littoral.studies.pooled import Pooled, pooled
-from littoral.studies.results import ResultsFolder, StoredRun
+from littoral.studies.results import ResultsFolder
+from littoral.studies.stored import StoredRun
 
 pytestmark = pytest.mark.usefixtures("one_thread", "short_clock")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
-from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
+from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled
+from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
+from littoral.cli.study import balance_asked, followed, names_in
+from littoral.errors import InputError
+from littoral.words import interval, percent, points, points_interval
 
 if TYPE_CHECKING:
     from littoral.studies.curve_result import LearningCurve
@@ -41,7 +42,7 @@ def curve(
             show_default="5 and up to all that the smallest class has",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 3,
+    seeds: options.Seeds = 3,
     seed: options.Seed = 0,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
@@ -73,16 +74,11 @@ def curve(
     """
     import shlex
 
-    from littoral.cli.progress import follow
     from littoral.studies import curve as study
-    from littoral.studies.results import ResultsFolder, require_results_folder
-    from littoral.training.loop import Observer
+    from littoral.studies.results import require_results_folder
     from littoral.training.presets import get_preset
-    from littoral.training.recipe import BALANCES
 
-    way = None if balance is None else one_of("--balance", balance, BALANCES)
-    named = None if preset is None else get_preset(preset)
-    (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
+    way = balance_asked(preset, epochs, steps, balance)
     amounts = None if budgets is None else _parse_budgets(budgets)
     set_threads(threads)
     if out is not None:
@@ -99,55 +95,32 @@ def curve(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
+        largest=None if preset is None else get_preset(preset).largest,
     )
     others, names = None, list(loaded.names)
     if unlabelled is not None:
         others, paths = read_unlabelled(unlabelled, loaded.store.spec())
         names = [str(path) for path in paths]
-    started = 0
-
-    def told(result: LearningCurve) -> None:
-        nonlocal started
-        found = sum(len(arm.runs) for arms in result.points.values() for arm in arms)
-        if not started and not quiet:  # nothing was trained yet
-            say(f"{out}: {found} finished runs are there")
-        started = found
-
-    with contextlib.ExitStack() as stack:
-
-        def observer(arm: str, budget: int, number: int) -> Observer:
-            nonlocal started
-            stack.close()  # the bar of the run before
-            started += 1
-            return stack.enter_context(follow(f"run {started}: {arm}, {budget} labels a class, seed {number}", quiet))
-
-        try:
-            result = study.curve(
-                loaded.store,
-                preset=preset,
-                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
-                budgets=amounts,
-                seeds=seeds,
-                first_seed=seed,
-                epochs=epochs,
-                steps=steps,
-                balance=way,
-                unlabelled=others,
-                names=names,
-                device=device,
-                out=out,
-                observer=observer,
-                on_run=told,
-                notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
-            )
-        except Interrupted:
-            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
-            if out is not None:
-                folder = ResultsFolder(out)
-                finished = sum(len(folder.at(budget).finished()) for budget in folder.budgets())
-                kept = f"{out} holds {finished} finished runs: the same command goes on from there"
-            raise Interrupted(f"interrupted; {kept}") from None
+    with followed(out, quiet, lambda folder: None) as following:
+        result = study.curve(
+            loaded.store,
+            preset=preset,
+            arms=names_in(arms),
+            budgets=amounts,
+            seeds=seeds,
+            first_seed=seed,
+            epochs=epochs,
+            steps=steps,
+            balance=way,
+            unlabelled=others,
+            names=names,
+            device=device,
+            out=out,
+            runner=following.runner(),
+            on_run=following.told,
+            on_plan=None if quiet else say,
+            notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+        )
     if json:
         print_json(result.to_json())
         return
@@ -156,12 +129,13 @@ def curve(
 
 def _parse_budgets(text: str) -> list[int]:
     """`--budgets`: 10,30,100."""
-    from littoral.errors import InputError
-
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise InputError(f"--budgets must be numbers of labels a class, such as 10,30,100, got {text!r}")
-    return [int(part) for part in parts]
+    found = [int(part) for part in parts]
+    if 0 in found or len(set(found)) < len(found):
+        raise InputError(f"--budgets must be different numbers from 1 up, such as 10,30,100, got {text!r}")
+    return found
 
 
 def _print(result: LearningCurve, data: str, out: Path | None) -> None:
@@ -186,8 +160,8 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
                 [
                     f"{budget:,}",
                     f"{pair.a} - {pair.b}",
-                    f"{100 * pair.difference:+.2f}",
-                    f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
+                    points(pair.difference),
+                    points_interval(pair.ci95),
                     p_in_words(pair.p_holm),
                 ]
                 for budget, pair in pairs

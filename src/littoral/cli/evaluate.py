@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from littoral.cli import options
 from littoral.cli.data import data_json, read_data
-from littoral.cli.output import interval, percent, print_json, print_table, say
+from littoral.cli.output import print_json, print_table, say
 from littoral.cli.settings import set_threads
+from littoral.words import interval, percent
 
 
 def evaluate(

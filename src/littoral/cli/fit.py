@@ -10,8 +10,9 @@ import typer
 from littoral.cli import options
 from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, say
+from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
+from littoral.words import interval, percent
 
 if TYPE_CHECKING:
     import numpy as np

@@ -80,6 +80,7 @@ Arms = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="Seed of first weights, order of images and label budget.")
 ]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, from --seed up.")]
 LabelsPerClass = Annotated[
     int | None, typer.Option(help="Train on this many images of each class only.", show_default="all")
 ]

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from littoral.cli.output import say
-from littoral.report.words import count
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
+from littoral.words import count
 
 WIDE, MEDIUM = 110, 76
 """Columns from which on there is room beside the figures: for a title, a bar and the speed; for a bar."""

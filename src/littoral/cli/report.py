@@ -27,7 +27,7 @@ def report(
         print(f"report: {path}")
 
 
-def write_report(folder: Path, markdown: bool) -> list[Path]:
+def write_report(folder: Path, markdown: bool = False) -> list[Path]:
     """Write report.html, and with `markdown` report.md, into the folder; return where they are."""
     from littoral.files import write_atomically
     from littoral.report.comparison_markdown import comparison_markdown

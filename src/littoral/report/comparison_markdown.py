@@ -21,7 +21,7 @@ from littoral.report.comparison_pictures import (
     opinions_table,
     rescue_words,
 )
-from littoral.report.words import printable
+from littoral.words import printable
 
 
 def comparison_markdown(summary: Mapping[str, Any]) -> str:

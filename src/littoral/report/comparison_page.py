@@ -18,8 +18,8 @@ from littoral.report.comparison_pictures import branches_part, looks_part, mista
 from littoral.report.comparison_style import SCRIPT, STYLE
 from littoral.report.markup import document, text
 from littoral.report.sprite import sprite_style
-from littoral.report.words import listed
 from littoral.version import __version__
+from littoral.words import listed
 
 PARTS = (
     ("differences", "Differences", differences_part),

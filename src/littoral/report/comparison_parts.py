@@ -8,8 +8,8 @@ from typing import Any
 from littoral.evaluation.paired import p_in_words
 from littoral.report.figures import CLASSES, accuracy_against, forest, key, missed_bars, reliability_curve
 from littoral.report.markup import folded, paragraph, section, sentence, table, text
-from littoral.report.words import count
 from littoral.studies.runs import intervals_in_words
+from littoral.words import count, interval, percent, points, points_interval
 
 Summary = Mapping[str, Any]
 
@@ -78,8 +78,8 @@ def differences_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             f"{pair['a']} − {pair['b']}",
-            f"{100 * pair['difference']:+.2f}",
-            f"{100 * pair['ci95'][0]:+.2f} to {100 * pair['ci95'][1]:+.2f}",
+            points(pair["difference"]),
+            points_interval(pair["ci95"]),
             p_in_words(pair["p"]),
             p_in_words(pair["p_holm"]),
             f"{pair['runs']}",
@@ -197,16 +197,6 @@ def record_part(summary: Summary) -> str:
         paragraph(f"All of it is in results.json, and the answers of the {runs} to each test image in runs/.")
         + f'<table class="record"><tbody>\n{rows}</tbody></table>\n',
     )
-
-
-def percent(share: float) -> str:
-    """0.9923 -> 99.23"""
-    return f"{100 * share:.2f}"
-
-
-def interval(ends: Sequence[float]) -> str:
-    """(0.9904, 0.9938) -> 99.04 to 99.38"""
-    return f"{percent(ends[0])} to {percent(ends[1])}"
 
 
 def _recall(figures: Sequence[float] | None) -> str:

@@ -17,11 +17,12 @@ from littoral.evaluation.calibration import expected_calibration_error
 from littoral.evaluation.paired import Difference, outcome
 from littoral.report.comparison_classes import calibration, class_figures, confusions
 from littoral.report.comparison_images import branch_rescues, cells, confident_mistakes, looked_at
-from littoral.report.words import count, listed
 from littoral.studies.notable import JUDGED, judged_among
 from littoral.studies.pictures import read_pictures
 from littoral.studies.pooled import pooled
-from littoral.studies.results import ResultsFolder, StoredRun
+from littoral.studies.results import ResultsFolder
+from littoral.studies.stored import StoredRun
+from littoral.words import count, listed
 
 SCHEMA = 1
 """Version of results.json that is understood."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from littoral.report.markup import text
 from littoral.report.svg import box, colour, drawing, line, mark, path, scale, ticks, words
-from littoral.report.words import printable, shortened
+from littoral.words import printable, shortened
 
 WIDTH = 340
 """Of all figures but the small ones of calibration."""

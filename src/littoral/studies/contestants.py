@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
+from littoral.images.duplicates import find_duplicates
 from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
+from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
 from littoral.training.arms import DEFAULT_ARMS
 from littoral.training.presets import Preset, get_arm, get_preset
@@ -26,6 +29,11 @@ class Contestant:
     arm: str
     recipe: Recipe
     config: FusionNetConfig
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Parameters and multiply-accumulates of its network."""
+        return config_cost(self.config)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,22 @@ def contestants(
         raise InputError(f"arms must be one or more different names, got {list(names)}")
     found = {name: (preset, name, recipe) for name in own} | {name: _other(name, balance) for name in beside}
     return {name: Contestant(of, arm, how, get_arm(of, arm, shape, classes)) for name, (of, arm, how) in found.items()}
+
+
+def seeds_from(first_seed: int, seeds: int) -> range:
+    """So many seeds from `first_seed` up; raises InputError for numbers that cannot be."""
+    if seeds < 1:
+        raise InputError(f"seeds must be at least 1, got {seeds}")
+    if first_seed < 0:
+        raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
+    return range(first_seed, first_seed + seeds)
+
+
+def with_ties(data: ImageStore) -> ImageStore:
+    """The images, and which of them a split keeps together: found once, not for each seed."""
+    if data.split is None and data.ties is None:
+        return replace(data, ties=find_duplicates(data.images).ties)
+    return data
 
 
 def parts_of(data: ImageStore, seed: int, labels_per_class: int | None) -> Parts:

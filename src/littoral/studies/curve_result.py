@@ -30,6 +30,11 @@ class LearningCurve:
     classes: tuple[ClassErrors, ...] = ()
     label_next: LabelNext | None = None
 
+    @property
+    def finished(self) -> int:
+        """How many runs there are."""
+        return sum(len(arm.runs) for arms in self.points.values() for arm in arms)
+
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
         """A curve for each arm, with three budgets or more."""

@@ -1,6 +1,6 @@
 """One run of a study, an arm trained with a seed and tested once, and what decides it: a folder tells runs by that.
 
-Which runs a study has, and what they come to together, is left to `compare.py` and `curve.py`.
+Which runs a study has is left to `compare.py` and `curve.py`, where and in which order they are done to `running.py`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 import littoral
 from littoral.evaluation.metrics import evaluate
 from littoral.images.store import ImageStore
-from littoral.nn.cost import Cost, config_cost
+from littoral.model_file import model_bytes
+from littoral.nn.cost import Cost
 from littoral.nn.inference import predict_with_heads
 from littoral.studies.contestants import Contestant, Parts
+from littoral.studies.for_report import looks
 from littoral.studies.latency import Latency, measure_latency
-from littoral.studies.results import StoredRun
+from littoral.studies.stored import StoredRun
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset
 from littoral.training.recipe import Recipe
@@ -35,13 +37,34 @@ DECIDES = ("images", "nn", "training")
 
 
 @dataclass(frozen=True)
+class Study:
+    """What all runs of a study share: the images, what tells it from other studies (see `identity`), and the device."""
+
+    data: ImageStore
+    identity: dict[str, Any]
+    place: torch.device
+
+
+@dataclass(frozen=True)
 class Task:
-    """A run to be done: who, by the name that it goes by in the result, with which seed, and on which images."""
+    """A run to be done: who, by the name that it goes by in the result, with which seed, and on which images.
+
+    `budget`: labels a class, in a study of several budgets; else None. `looks`: whether it is asked where the model
+    looks. `keep`: whether the model is wanted afterwards.
+    """
 
     name: str
     contestant: Contestant
     seed: int
     parts: Parts
+    budget: int | None = None
+    looks: bool = False
+    keep: bool = False
+
+    @property
+    def key(self) -> tuple[int | None, str, int]:
+        """What tells it from the other tasks of a study."""
+        return self.budget, self.name, self.seed
 
     @property
     def made(self) -> dict[str, Any]:
@@ -55,6 +78,15 @@ class Task:
             "recipe": asdict(self.contestant.recipe),
             "architecture": asdict(self.contestant.config),
         }
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task and what came out; `model`: the content of a model file where the task asked to keep it, else None."""
+
+    task: Task
+    run: StoredRun
+    model: bytes | None = None
 
 
 def identity(data: ImageStore, preset: Preset, recipe: Recipe, place: torch.device) -> dict[str, Any]:
@@ -83,31 +115,25 @@ def surroundings(data: ImageStore) -> dict[str, Any]:
     }
 
 
-def one_run(
-    data: ImageStore,
-    task: Task,
-    study: dict[str, Any],
-    place: torch.device,
-    observer: Observer,
-    latency: Latency | None,
-) -> tuple[StoredRun, TrainedModel]:
-    """Train and test once. `study`: see `identity`; `latency` where it was measured on another run of the arm."""
-    arm, parts = task.contestant, task.parts
-    trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts.train), task.seed, place, observer)
+def one_run(study: Study, task: Task, observer: Observer, latency: Latency | None) -> Done:
+    """Train and test once. `latency` where it was measured on another run of the arm."""
+    arm, parts, data = task.contestant, task.parts, study.data
+    trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts.train), task.seed, study.place, observer)
     test = data.subset(parts.test)
     probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
     run = StoredRun(
         arm=task.name,
         seed=task.seed,
-        study=study,
+        study=study.identity,
         made=task.made,
-        figures=_figures(trained, test, probabilities, config_cost(arm.config), latency),
+        figures=_figures(trained, test, probabilities, arm.cost, latency),
         index=parts.test,
         labels=test.labels,
         probabilities=probabilities,
         opinions=opinions,
+        looks=looks(trained, test, parts.test) if task.looks else None,
     )
-    return run, trained
+    return Done(task, run, model_bytes(trained) if task.keep else None)
 
 
 def _code() -> str:

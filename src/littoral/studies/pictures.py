@@ -18,7 +18,7 @@ from PIL import Image
 from littoral.errors import InputError
 from littoral.files import write_atomically
 from littoral.images.store import ImageStore
-from littoral.studies.results import npz
+from littoral.studies.stored import npz
 
 MOST = 400
 """Pictures that are kept of a study."""

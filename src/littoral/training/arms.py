@@ -14,7 +14,6 @@ from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.attention import AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import BilinearConfig
-from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.gated import GatedConfig
 from littoral.nn.fusion.late import LateConfig
 from littoral.nn.fusion.sum import SumConfig
@@ -46,7 +45,7 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
 
     `matched` is `single` at the multiply-accumulates of `fused`, within 3 %; `matched-ensemble` two of it that cost
     this together and are trained side by side, their log-probabilities averaged; `probe` a linear head on features
-    that nothing is learned in; `fused-…` the fused network with another fusion of the same branches.
+    that nothing is learned in; `fused-…` the fused network, which concatenates, with another fusion of its branches.
     """
 
     def alone(image_shape: ImageShape, classes: int) -> FusionNetConfig:
@@ -58,7 +57,7 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
         twins = {f"{name}1": branch, f"{name}2": branch}
         return replace(member, branches=twins, fusion=LateConfig(), branch_heads=True)
 
-    others = (SumConfig(), GatedConfig(), AttentionConfig(), BilinearConfig(), LateConfig(), ConcatConfig())
+    others = (SumConfig(), GatedConfig(), AttentionConfig(), BilinearConfig(), LateConfig())
     return {
         "fused": Arm(fused),
         "shallow": Arm(shallow),

@@ -1,0 +1,92 @@
+"""What `compare` and `curve` share: who does the runs, a bar for each, and what an interrupt leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from littoral.cli.data import one_of
+from littoral.cli.interrupt import Interrupted
+from littoral.cli.output import say
+from littoral.cli.progress import follow
+from littoral.words import count
+
+if TYPE_CHECKING:
+    from littoral.studies.comparison import Comparison
+    from littoral.studies.curve_result import LearningCurve
+    from littoral.studies.one_run import Task
+    from littoral.studies.running import Runner
+    from littoral.training.loop import Observer
+    from littoral.training.recipe import Balance
+
+
+def balance_asked(preset: str | None, epochs: int | None, steps: int | None, balance: str | None) -> Balance | None:
+    """`--balance`; an unknown preset, and a length or balance that it cannot have, are refused before images are read.
+
+    Raises InputError for them.
+    """
+    from littoral.training.presets import get_preset
+    from littoral.training.recipe import BALANCES
+
+    way = None if balance is None else one_of("--balance", balance, BALANCES)
+    get_preset("swift" if preset is None else preset).recipe.lasting(epochs, steps, way)
+    return way
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """`fused, deep` as two names."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+class Following:
+    """Runs as they go, on standard error: how many are there already, and a bar or lines for each that is trained."""
+
+    def __init__(self, out: Path | None, quiet: bool, stack: contextlib.ExitStack) -> None:
+        self.out = out
+        self.quiet = quiet
+        self.stack = stack
+        self.runs = 0
+
+    def runner(self) -> Runner:
+        """Who does the runs."""
+        from littoral.studies.running import one_by_one
+
+        return one_by_one(self.observer)
+
+    def observer(self, task: Task) -> Observer:
+        """Follow one training."""
+        self.stack.close()  # the bar of the run before
+        self.runs += 1
+        budget = "" if task.budget is None else f", {count(task.budget, 'label')} a class"
+        title = f"run {self.runs}: {task.name}{budget}, seed {task.seed}"
+        return self.stack.enter_context(follow(title, self.quiet))
+
+    def told(self, result: Comparison | LearningCurve) -> None:
+        """Take note of the result so far, and say how many runs there were before the first training."""
+        if not self.runs and not self.quiet:
+            say(f"{self.out}: {count(result.finished, 'finished run')} found")
+        self.runs = result.finished
+
+
+@contextlib.contextmanager
+def followed(out: Path | None, quiet: bool, when_stopped: Callable[[Path], object]) -> Iterator[Following]:
+    """Follow a study whose folder is `out`; when it is interrupted, say what is kept.
+
+    `when_stopped` is called with the folder then, where it holds a finished run. Raises Interrupted.
+    """
+    from littoral.studies.results import ResultsFolder
+
+    with contextlib.ExitStack() as stack:
+        try:
+            yield Following(out, quiet, stack)
+        except Interrupted:
+            stack.close()
+            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
+            if out is not None:
+                finished = ResultsFolder(out).count()
+                kept = f"{out} holds {count(finished, 'finished run')}: the same command goes on from there"
+                if finished:
+                    when_stopped(out)
+            raise Interrupted(f"interrupted; {kept}") from None
