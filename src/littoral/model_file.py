@@ -185,7 +185,10 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     expected = _shapes(model.state_dict())
     if content.calibration is not None:
         expected |= _shapes(
-            {CALIBRATION + name: tensor for name, tensor in calibration_shapes(model, content.calibration).items()}
+            {
+                CALIBRATION + name: tensor
+                for name, tensor in calibration_shapes(architecture, content.calibration).items()
+            }
         )
     if expected != _shapes(tensors):
         name = sorted(set(expected.items()) ^ set(_shapes(tensors).items()))[0][0]

@@ -144,16 +144,7 @@ class CalibratedNet(nn.Module):
         super().__init__()
         self.network = network
         self.calibration = calibration
-        self.fitted = nn.ModuleDict()
-        if calibration is not None:
-            sizes = side_sizes(network.config)
-            if sizes is not None:
-                classes = network.config.classes
-                self.fitted["shallow"] = ReadOut(sizes[0], classes)
-                self.fitted["deep"] = ReadOut(sizes[1], classes)
-            if calibration.directions is not None:
-                inputs = sum(spec.size for spec in network.config.fused_specs().values())
-                self.fitted["novelty"] = Novelty(inputs, network.config.classes, calibration.directions)
+        self.fitted = nn.ModuleDict() if calibration is None else _fitted(network.config, calibration)
         if tensors is not None:
             self.fitted.load_state_dict(tensors)
         self.fitted.to(next(network.parameters()).device)
@@ -198,7 +189,20 @@ def side_sizes(config: FusionNetConfig) -> tuple[int, int] | None:
     return None if len(sizes) < 2 else (sum(sizes[:-1]), sizes[-1])
 
 
-def calibration_shapes(network: FusionNet, calibration: Calibration) -> dict[str, Tensor]:
+def calibration_shapes(config: FusionNetConfig, calibration: Calibration) -> dict[str, Tensor]:
     """The tensors that a calibration of this network has, by name, as shapes with no memory behind them."""
     with torch.device("meta"):
-        return CalibratedNet(network, calibration).fitted.to("meta").state_dict()
+        return _fitted(config, calibration).state_dict()
+
+
+def _fitted(config: FusionNetConfig, calibration: Calibration) -> nn.ModuleDict:
+    """What a calibration adds to this network, unfitted."""
+    fitted = nn.ModuleDict()
+    sizes = side_sizes(config)
+    if sizes is not None:
+        fitted["shallow"] = ReadOut(sizes[0], config.classes)
+        fitted["deep"] = ReadOut(sizes[1], config.classes)
+    if calibration.directions is not None:
+        inputs = sum(spec.size for spec in config.fused_specs().values())
+        fitted["novelty"] = Novelty(inputs, config.classes, calibration.directions)
+    return fitted
