@@ -82,8 +82,7 @@ _WHOLE = """
 
 _RESIZED = """
     exact = Cast <to = 11> (planes)
-    turned = Transpose <perm = [1, 0]> (across_weights)
-    across_sums = MatMul (exact, turned)
+    across_sums = MatMul (exact, across_weights)
     across_more = Add (across_sums, half_units)
     across_shifted = Div (across_more, units)
     across_floor = Floor (across_shifted)
@@ -159,8 +158,8 @@ def preprocessing(spec: ImageSpec) -> ModelProto:
                 else_branch = fit () => (uint8[batch, {h}, {w}, fit_channels] made) {{
                     {_LENGTHS}
                     {way}
-                    {_weights("across", "wide", "left", "columns")}
-                    {_weights("down", "high", "top", "rows")}
+                    {_weights("across", "wide", "left", "columns", across=True)}
+                    {_weights("down", "high", "top", "rows", across=False)}
                     {_RESIZED}
                     {padded}
                     levels = Cast <to = 2> (fitted)
@@ -207,11 +206,12 @@ def _grey() -> str:
         >"""
 
 
-def _weights(name: str, side: str, cut: str, outputs: str) -> str:
-    """`NAME_weights` (outputs × side): how many units of each pixel of a side go into each output.
+def _weights(name: str, side: str, cut: str, outputs: str, across: bool) -> str:
+    """`NAME_weights`, outputs × side, or side × outputs where `across`: how much of each pixel goes into each output.
 
     `precompute_coeffs` of Pillow's Resample.c, whose ends of the part that is kept are float32.
     """
+    axis = ("first", "column")
     return f"""
         {name}_start = Cast <to = 1> ({cut})
         {name}_end_exact = Sub ({side}_exact, {cut})
@@ -226,15 +226,16 @@ def _weights(name: str, side: str, cut: str, outputs: str) -> str:
         {name}_middles = Add ({name}_numbers, half)
         {name}_along = Mul ({name}_middles, {name}_scale)
         {name}_centres = Add ({name}_along, {name}_start_exact)
-        {name}_listed = Unsqueeze ({name}_centres, column)
-        {name}_places = Range (nought, {side}_exact, one)
+        {name}_listed = Unsqueeze ({name}_centres, {axis[1 - across]})
+        {name}_pixels = Range (nought, {side}_exact, one)
+        {name}_places = Unsqueeze ({name}_pixels, {axis[across]})
         {name}_apart = Sub ({name}_places, {name}_listed)
         {name}_from_middle = Add ({name}_apart, half)
         {name}_scaled = Mul ({name}_from_middle, {name}_narrow)
         {name}_distance = Abs ({name}_scaled)
         {name}_falling = Sub (one, {name}_distance)
         {name}_triangle = Max ({name}_falling, nought)
-        {name}_area = ReduceSum <keepdims = 1> ({name}_triangle, column)
+        {name}_area = ReduceSum <keepdims = 1> ({name}_triangle, {axis[1 - across]})
         {name}_shares = Div ({name}_triangle, {name}_area)
         {name}_units = Mul ({name}_shares, units)
         {name}_raised = Add ({name}_units, half)
