@@ -1,7 +1,7 @@
 """Raw images -> the pixels a network was trained on, as an ONNX graph: Pillow's arithmetic, not an operator like it.
 
-`images/decode.py` is the reference, and the graph gives its pixels to the level. ONNX's own Resize does not: it is up to
-21 levels away as it comes, and one level on some pixels at best, which is enough to change a doubtful answer. So
+`images/decode.py` is the reference, and the graph gives its pixels to the level. ONNX's own Resize does not: it is up
+to 21 levels away as it comes, and one level on some pixels at best, which is enough to change a doubtful answer. So
 resizing is written out as what it is, one matrix a side, in double precision, where Pillow's sums of whole numbers are
 exact. Leaves to others: the network (network.py), and joining both (onnx_file.py).
 """
@@ -135,8 +135,8 @@ def preprocessing(spec: ImageSpec) -> ModelProto:
     """The graph for images of any size, one size a batch, of 1 or 3 channels whatever the model's are.
 
     Grey is (19595 R + 38470 G + 7471 B + 32768) >> 16, taken before resizing. A pixel of the output is a sum over a
-    triangle's width of the input's, across first, then down, each rounded to a level. With `pad` the rest is filled with
-    the mean of the image's outermost pixels. An image of the right size comes out as it is.
+    triangle's width of the input's, across first, then down, each rounded to a level. With `pad` the rest is filled
+    with the mean of the image's outermost pixels. An image of the right size comes out as it is.
     """
     from onnx import parser
 

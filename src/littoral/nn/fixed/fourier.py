@@ -1,7 +1,7 @@
 """Fourier transforms of maps and back, by torch's, or by matrix products where a graph for other runtimes is made.
 
-Such graphs have no complex numbers and slow transforms, if any. Complex maps are real ones here, twice as wide: real and
-imaginary parts side by side.
+Such graphs have no complex numbers and slow transforms, if any. Complex maps are real ones here, twice as wide: real
+and imaginary parts side by side.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def squared_lengths(pairs: Float[Tensor, "*maps high pairs"]) -> Float[Tensor, "
     high, wide = pairs.shape[-2], pairs.shape[-1] // 2
     if not torch.compiler.is_exporting():
         back = torch.fft.ifft2(torch.view_as_complex(pairs.reshape(*pairs.shape[:-1], wide, 2)))
-        return back.real.square() + back.imag.square()
+        energy: Tensor = back.real.square() + back.imag.square()
+        return energy
     (cos, sin), (cos_down, sin_down) = _waves(wide), _waves(high)
     # (cos + i sin) along each side; the second product is i times the first
     across = torch.stack([_pairs(cos, sin), _pairs(-sin, cos)], dim=1).flatten(0, 1)
