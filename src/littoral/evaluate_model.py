@@ -61,3 +61,10 @@ def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
     if not len(images):
         raise InputError(f"the model was trained on all images of {data.source}: give it others to be judged on")
     return Unseen("all" if data.split is None else "test", images, int((chosen & seen).sum()))
+
+
+def training_part(trained: TrainedModel, data: ImageStore) -> ImageStore:
+    """The training part of data that came split, else the images that the model was trained on; there may be none."""
+    if data.split is not None:
+        return data.subset(np.flatnonzero(data.split == "train"))
+    return data.subset(np.flatnonzero(seen_in(data, trained.record.get("trained_on", ""))))
