@@ -10,7 +10,6 @@ import typer
 from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table, print_wrapped, say
-from littoral.cli.report import write_report
 from littoral.cli.settings import set_threads
 from littoral.cli.study import balance_asked, followed, names_in
 from littoral.errors import InputError
@@ -94,7 +93,7 @@ def compare(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    with followed(out, quiet, write_report) as following:
+    with followed(out, quiet) as following:
         result = study.compare(
             loaded.store,
             preset=preset,
@@ -115,8 +114,6 @@ def compare(
             notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
             names=loaded.names,
         )
-    if out is not None:
-        write_report(out)
     if json:
         print_json(result.to_json())
         return

@@ -28,8 +28,8 @@ def curve(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for results.json, curve.png, label_next.csv and the finished runs, from which the same "
-            "command goes on after it was interrupted; made when its parent exists.",
+            help="Folder for report.html, results.json, curve.png, label_next.csv and the finished runs, from which "
+            "the same command goes on after it was interrupted; made when its parent exists.",
             show_default="nothing is kept",
         ),
     ] = None,
@@ -101,7 +101,7 @@ def curve(
     if unlabelled is not None:
         others, paths = read_unlabelled(unlabelled, loaded.store.spec())
         names = [str(path) for path in paths]
-    with followed(out, quiet, lambda folder: None) as following:
+    with followed(out, quiet) as following:
         result = study.curve(
             loaded.store,
             preset=preset,
@@ -181,4 +181,4 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
         f"intervals of accuracies are {over}."
     )
     if out is not None:
-        print(f"results: {out / 'results.json'}, {out / 'curve.png'}")
+        print(f"results: {out / 'results.json'}, report: {out / 'report.html'}, picture: {out / 'curve.png'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +71,12 @@ class Following:
 
 
 @contextlib.contextmanager
-def followed(out: Path | None, quiet: bool, when_stopped: Callable[[Path], object]) -> Iterator[Following]:
-    """Follow a study whose folder is `out`; when it is interrupted, say what is kept.
+def followed(out: Path | None, quiet: bool) -> Iterator[Following]:
+    """Follow a study whose folder is `out`; at its end, and when it is interrupted, the folder gets its report.
 
-    `when_stopped` is called with the folder then, where it holds a finished run. Raises Interrupted.
+    Raises Interrupted, which says what is kept.
     """
+    from littoral.report.write import write_report
     from littoral.studies.results import ResultsFolder
 
     with contextlib.ExitStack() as stack:
@@ -87,6 +88,8 @@ def followed(out: Path | None, quiet: bool, when_stopped: Callable[[Path], objec
             if out is not None:
                 finished = ResultsFolder(out).count()
                 kept = f"{out} holds {count(finished, 'finished run')}: the same command goes on from there"
-                if finished:
-                    when_stopped(out)
+                if (out / "results.json").exists():
+                    write_report(out)
             raise Interrupted(f"interrupted; {kept}") from None
+    if out is not None:
+        write_report(out)

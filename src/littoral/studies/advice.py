@@ -49,7 +49,7 @@ def of_classes(arm: str, budget: int, classes: Sequence[ClassErrors], error: flo
         return f"{start} {arm} got every test image right in every class"
     above = [found for found in classes if found.ci95[0] > error]
     named = "; ".join(
-        f"{found.name} {percent(found.error)} % of {found.images:,} images ({interval(found.ci95)})"
+        f"{found.name} ({percent(found.error)} % of {count(found.images, 'image')}, {interval(found.ci95)})"
         for found in (above or [found for found in classes if found.error])[:NAMED]
     )
     if above:
@@ -59,15 +59,15 @@ def of_classes(arm: str, budget: int, classes: Sequence[ClassErrors], error: flo
 
 
 def of_pairs(pairs: Mapping[int, Sequence[Difference]]) -> list[str]:
-    """At each budget, what the judged arm is beside the others."""
-    lines = []
+    """At each budget, what the judged arm is beside the others; budgets of which the same is said share a sentence."""
+    said: dict[str, list[int]] = {}
     for budget, found in pairs.items():
         kinds = {kind: [pair.b for pair in found if outcome(pair) == kind] for kind in PHRASES}
-        said = ", ".join(f"{PHRASES[kind]} {listed(arms)}" for kind, arms in kinds.items() if arms)
+        words = ", ".join(f"{PHRASES[kind]} {listed(arms)}" for kind, arms in kinds.items() if arms)
         alone = " (one seed: of these models alone)" if any(pair.method == "images" for pair in found) else ""
         if found:
-            lines.append(f"with {labels_a_class(budget)} {found[0].a} is {said}{alone}")
-    return lines
+            said.setdefault(f"{found[0].a} is {words}{alone}", []).append(budget)
+    return [f"with {labels_a_class(*budgets)} {words}" for words, budgets in said.items()]
 
 
 def of_images(found: LabelNext | None) -> str:
@@ -87,6 +87,6 @@ def of_images(found: LabelNext | None) -> str:
     )
 
 
-def labels_a_class(budget: int) -> str:
-    """1 label a class; 10 labels a class."""
-    return f"{count(budget, 'label')} a class"
+def labels_a_class(*budgets: int) -> str:
+    """1 label a class; 10 labels a class; 10, 20 and 40 labels a class."""
+    return f"{listed([f'{budget:,}' for budget in budgets])} {'label' if budgets == (1,) else 'labels'} a class"

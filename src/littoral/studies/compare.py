@@ -105,9 +105,10 @@ def compare(
         for name, arm in those.items()
     ]
     finished: list[Finished] = []
+    place_of_runs = None if out is None else Path(out)
 
     def result() -> Comparison:
-        return Comparison(arms_with_runs(those, finished), len(finished) == len(tasks), settings, power)
+        return Comparison(arms_with_runs(those, finished), len(finished) == len(tasks), settings, power, place_of_runs)
 
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out)))

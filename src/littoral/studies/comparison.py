@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,15 @@ SCHEMA = 1
 class Comparison:
     """The arms that have at least one run, and what they were given. `complete` once every arm has every seed.
 
-    `power_before`: which difference should show, in words, as said before training; None for one arm.
+    `power_before`: which difference should show, in words, as said before training; None for one arm. `folder`: where
+    the runs are kept; None: nowhere.
     """
 
     arms: tuple[Arm, ...]
     complete: bool
     settings: dict[str, Any]
     power_before: str | None = None
+    folder: Path | None = None
 
     @property
     def one_test_set(self) -> bool:
@@ -68,6 +71,16 @@ class Comparison:
                 "give data that come split, or take the runs one by one"
             )
         return np.stack([run.correct for run in found[0].runs])
+
+    def report(self, place: str | Path, markdown: bool = False) -> Path:
+        """Write report.html and results.json into the folder `place`, made when its parent exists; return the page.
+
+        The page shows classes, confusions and single images where the runs were kept, by `compare(out=...)`; else it
+        says that it leaves them out. `markdown`: report.md too. Raises InputError where `place` has other results.
+        """
+        from littoral.report.write import write_result  # for who calls from Python; nothing else here knows of pages
+
+        return write_result(self.to_json(), self.folder, Path(place), markdown)[0][0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `results.json` holds them; docs/json.md lists the fields."""

@@ -27,6 +27,7 @@ from littoral.studies.curve_result import LearningCurve
 from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.one_run import Study, Task, identity, surroundings
+from littoral.studies.pictures import pictures, write_pictures
 from littoral.studies.pools import mean_opinion, pool_of, pool_of_rest
 from littoral.studies.results import ResultsFolder, opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
@@ -42,6 +43,10 @@ NEAR = 1.25
 
 JUDGES = ("shallow", "deep")
 """The arms whose disagreement says which images to label next; their models are kept."""
+
+
+PICTURES = 24
+"""Pictures of images to label next that are kept for a report."""
 
 
 def default_budgets(least: int) -> tuple[int, ...]:
@@ -133,7 +138,7 @@ def curve(
 
     def result() -> LearningCurve:
         points = {amount: arms_with_runs(those, finished, amount) for amount in amounts}
-        return LearningCurve(points, complete=False, settings=settings)
+        return LearningCurve(points, complete=False, settings=settings, folder=None if out is None else Path(out))
 
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out), of_budgets=True))
@@ -172,6 +177,9 @@ def curve(
             write_atomically(folder.path / "curve.png", curve_png(whole_result))
             if following is not None:
                 write_atomically(folder.path / "label_next.csv", following.to_csv().encode())
+            if following is not None and following.images:
+                rows = np.sort(np.array([image.row for image in following.images[:PICTURES]], np.int64))
+                write_pictures(folder.path, pictures(pool.images, rows, pool.names))
     return whole_result
 
 

@@ -44,4 +44,4 @@ def keep_pictures(folder: ResultsFolder, data: ImageStore, those: Sequence[Arm],
         first = [run.looks.index.tolist() for those in stored.values() for run in those if run.looks is not None]
         arms = {arm: pooled(those) for arm, those in stored.items()}
         rows = worth_keeping(arms, judged_among(list(arms)), first[0] if first else [], MOST)
-        write_pictures(folder.path, pictures(data, rows, names))
+        write_pictures(folder.path, pictures(data.images, rows, names))
