@@ -16,6 +16,7 @@ import itertools
 import sys
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from statistics import mean, stdev
@@ -26,7 +27,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "labels")]
 import numpy as np
 import torch
 from jaxtyping import Bool
-from records import append_row, code_hash, current_rows, machine, write_page
+from records import append_row, code_hash, current_rows, machine, read_rows, write_page
 from run import parts_of  # benchmarks/labels
 
 from littoral.evaluation.paired import Difference, judged_together, outcome, paired_difference
@@ -47,6 +48,9 @@ SEEDS = range(5)
 ARMS = ("fused", "shallow", "deep", "matched")
 FUSIONS = ("fused-sum", "fused-gated", "fused-attention", "fused-bilinear", "fused-late")
 FUSION_SETS = ("fashion-mnist", "signs")
+RATES = {"shallow": 1.6e-2, "deep": 1.6e-2, "matched": 1.6e-2}
+"""Learning rates by `choose.py`, frozen before the first run here; the others have the preset's, 8e-3."""
+
 Rows = Sequence[dict[str, str]]
 
 
@@ -64,7 +68,9 @@ def main(names: Sequence[str], arms: Sequence[str]) -> None:
         with parts_of(name) as (training, test):
             for cell in cells:
                 drawn = training.subset(label_budget(training.labels, int(cell["budget"]), seed))
-                trained = fit_arm(preset, cell["arm"], preset.recipe, drawn, seed, torch.device("cpu"), Silent())
+                arm = cell["arm"]
+                recipe = replace(preset.recipe, learning_rate=RATES.get(arm, preset.recipe.learning_rate))
+                trained = fit_arm(preset, arm, recipe, drawn, seed, torch.device("cpu"), Silent())
                 answers = predict_probabilities(trained.model, test.images, trained.image).argmax(1)
                 right, cost = answers == test.labels, model_cost(trained.model)
                 row = {"code": CODE, "date": date.today().isoformat()} | cell
@@ -125,9 +131,23 @@ def page() -> None:
         "others": "\n".join(others) if len(others) > 2 else "Not run yet.",
         "summary": f"{len(cells_with)} of 12 cells run: fused significantly worse than an arm in {worse} pairs, "
         f"significantly better than all three in {wins} cells",
+        "rates": ", ".join(f"{rate:g} for {arm}" for arm, rate in RATES.items()) + ", 0.008 for all others",
+        "choice": "\n".join(_choice()),
         "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
     }
     write_page(HERE, values, rows)
+
+
+def _choice() -> list[str]:
+    """The table of `choose.py`: error by arm and rate."""
+    found = read_rows(HERE / "choice.csv")
+    table = ["| set | arm | 4e-3 | 8e-3 | 1.6e-2 |", "|---" * 5 + "|"]
+    for name, arm in dict.fromkeys((row["data"], row["arm"]) for row in found):
+        errors = {row["rate"]: row["error"] for row in found if (row["data"], row["arm"]) == (name, arm)}
+        table.append(
+            f"| {name} | {arm} | " + " | ".join(errors.get(rate, "") for rate in ("0.004", "0.008", "0.016")) + " |"
+        )
+    return table
 
 
 def _finished(cell: dict[str, str]) -> bool:

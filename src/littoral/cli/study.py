@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from littoral.cli.data import one_of
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import say
-from littoral.cli.progress import follow
 from littoral.words import count
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class Following:
 
     def observer(self, task: Task) -> Observer:
         """Follow one training."""
+        from littoral.cli.progress import follow
+
         self.stack.close()  # the bar of the run before
         self.runs += 1
         budget = "" if task.budget is None else f", {count(task.budget, 'label')} a class"
