@@ -352,7 +352,7 @@ def test_the_command(call: Callable, small: ImageStore, tmp_path: Path, monkeypa
     ]
     assert document["label_next"]["pool"] == 3
     assert all(image["path"].startswith("more/") for image in document["label_next"]["images"])
-    kept = {".lock", "curve.png", "label_next.csv", "results.json", "runs"}
+    kept = {".lock", "curve.png", "label_next.csv", "pictures.npz", "report.html", "results.json", "runs"}
     assert {path.name for path in Path("curve").iterdir()} == kept
     code, out, err = call(*arguments, *options, "--json")
     assert code == 0

@@ -57,5 +57,7 @@ def print_wrapped(line: str, indent: int = 0) -> None:
     text = printable(line)
     if sys.stdout.isatty():
         width = max(shutil.get_terminal_size().columns, indent + 20)
-        text = textwrap.fill(text, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
+        kept = text.replace(" %", "\u00a0%")  # a number stays with its sign
+        kept = textwrap.fill(kept, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
+        text = kept.replace("\u00a0%", " %")
     print(textwrap.indent(text, " " * indent))

@@ -90,7 +90,8 @@ def followed(out: Path | None, quiet: bool) -> Iterator[Following]:
                 finished = ResultsFolder(out).count()
                 kept = f"{out} holds {count(finished, 'finished run')}: the same command goes on from there"
                 if (out / "results.json").exists():
-                    write_report(out)
+                    with contextlib.suppress(Interrupted):  # asked again: then without the page
+                        write_report(out)
             raise Interrupted(f"interrupted; {kept}") from None
     if out is not None:
         write_report(out)
