@@ -105,7 +105,7 @@ def _held_parts(store: ImageStore, seed: int, way: Way) -> list[NDArray[np.int64
 def _ties(store: ImageStore) -> NDArray[np.int64]:
     """As `tied_images`; of a public set only equal images, since to find those nearly so takes longer than `swift`."""
     if store.source in NAMES and store.ties is None:
-        return np.unique(pixel_hashes(store.images), return_inverse=True)[1].astype(np.int64)
+        store = replace(store, ties=np.unique(pixel_hashes(store.images), return_inverse=True)[1].astype(np.int64))
     return tied_images(store)
 
 
