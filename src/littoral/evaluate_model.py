@@ -12,12 +12,12 @@ from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.images.seen import seen_in
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
-from littoral.nn.inference import predict_probabilities
-from littoral.training.run import TrainedModel
+from littoral.nn.inference import predict_answers
+from littoral.training.run import TrainedModel, calibrated
 
 
 def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
-    """Figures of the model on all images of `part`.
+    """Figures of the model on all images of `part`, its probabilities after its temperature.
 
     Raises InputError for a class that the model does not know, and for images of another form.
     """
@@ -28,7 +28,8 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
             f"the model takes images (height, width, channels) of {expected}, "
             f"but {part.source} has {part.images.shape[1:]}"
         )
-    return evaluate(predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names)
+    answers = predict_answers(calibrated(trained), part.images, trained.image)
+    return evaluate(answers.probabilities, part.labels, trained.class_names, answers.accepted)
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,12 @@ class Calibration:
 
     `temperature`: what the logits are divided by. `way`: the images were a `holdout`, or each was told by a network
     that was trained on the other `folds`. `images`: how many there were. `max_error`: the share of wrong answers that
-    accepted ones may have; `least_confidence`: the probability from which on they keep it, by a bound that holds with
-    95 % confidence, or None where no bound could be had, and then `needed` is the number of images that it takes at
-    least. `most_novelty`: the novelty up to which an image is accepted; `directions`: how many directions the model of
-    novelty has. Both are None where there is no such model.
+    accepted ones may have. `least_confidence`: the probability from which on they keep it, by a bound that holds with
+    95 % confidence; `coverage`: the share of the images that were sure and usual enough. Both are None where no bound
+    could be had; `needed` is the number of images that it takes at least, where there were fewer.
+
+    `most_novelty`: the novelty up to which an image is accepted; `directions`: how many directions the model of novelty
+    has. Both are None where there is no such model. `seconds`: what all this took after the training.
     """
 
     temperature: float
@@ -40,9 +42,11 @@ class Calibration:
     images: int
     max_error: float
     least_confidence: float | None = None
+    coverage: float | None = None
     needed: int | None = None
     most_novelty: float | None = None
     directions: int | None = None
+    seconds: float = 0.0
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -55,8 +59,9 @@ class Calibration:
             raise InputError(f"a calibration counts its images from 1 up, got {self.images} and needed {self.needed}")
         if not 0 < self.max_error < 1:
             raise InputError(f"max_error is a share between 0 and 1, got {self.max_error}")
-        if self.least_confidence is not None and not 0 <= self.least_confidence <= 1:
-            raise InputError(f"least_confidence is a probability, got {self.least_confidence}")
+        for name, share in (("least_confidence", self.least_confidence), ("coverage", self.coverage)):
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"{name} is between 0 and 1, got {share}")
         if (self.most_novelty is None) != (self.directions is None):
             raise InputError("a threshold of novelty and its directions are there both or not at all")
         if self.most_novelty is not None and not 0 < self.most_novelty < math.inf:

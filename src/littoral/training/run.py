@@ -54,8 +54,7 @@ class TrainedModel:
 
 def calibrated(trained: TrainedModel) -> CalibratedNet:
     """The network of a trained model with its calibration, ready to answer, where the model's weights are."""
-    tensors = trained.calibration_tensors
-    return CalibratedNet(trained.model, trained.calibration, tensors).eval()
+    return CalibratedNet(trained.model, trained.calibration, trained.calibration_tensors).eval()
 
 
 def fit_arm(
