@@ -23,7 +23,7 @@ from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_probabilities
-from littoral.training.loop import Silent
+from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, choose_device, fit_arm
@@ -81,8 +81,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.unlabelled = unlabelled
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
+
+        `observer`: who is told how the training goes, such as an experiment tracker.
 
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
         is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
@@ -110,7 +112,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             store,
             seed,
             device,
-            Silent(),
+            Silent() if observer is None else observer,
             sample_weight=weights,
             time_budget=budget,
             unlabelled=others,

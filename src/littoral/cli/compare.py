@@ -56,6 +56,7 @@ def compare(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    log: options.Log = None,
     expected_error: Annotated[
         float,
         typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
@@ -69,7 +70,7 @@ def compare(
     """
     import shlex
 
-    from littoral.cli.progress import follow
+    from littoral.cli.log import followed, log_folder
     from littoral.evaluation.paired import p_in_words, verdict
     from littoral.studies import compare as study
     from littoral.studies.results import ResultsFolder, require_results_folder
@@ -84,6 +85,7 @@ def compare(
         epochs, steps, way
     )  # what cannot be is refused before images are read
     set_threads(threads)
+    curves = log_folder(log)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -117,7 +119,8 @@ def compare(
             nonlocal started
             stack.close()  # the bar of the run before
             started += 1
-            return stack.enter_context(follow(f"run {started}: {arm} seed {number}", quiet))
+            place = None if curves is None else curves / ResultsFolder(curves).file(arm, number).stem
+            return stack.enter_context(followed(f"run {started}: {arm} seed {number}", quiet, place))
 
         try:
             result = study.compare(

@@ -69,3 +69,8 @@ def percent(share: float) -> str:
 def interval(ends: tuple[float, float] | list[float]) -> str:
     """(0.9904, 0.9938) -> 99.04 to 99.38"""
     return f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+def size_in_words(count: int) -> str:
+    """Bytes in the unit that a person would use."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
