@@ -158,7 +158,7 @@ def outline(page: Path) -> dict[str, list[str]]:
             line for block in code for line in (re.sub(r"\s*#.*", "", line) for line in block.splitlines()) if line
         ],
         "figures": sorted(re.findall(r"\d[\d.,]*\d|\d", re.sub(r"\]\([^)]*\)", "", prose))),
-        "links": sorted(re.findall(r"\]\(([^)]+)\)", prose)),
+        "links": sorted(link for link in re.findall(r"\]\(([^)]+)\)", prose) if not link.startswith("README")),
         "words in code": sorted(re.findall(r"`[^`\n]+`", prose)),
     }
 

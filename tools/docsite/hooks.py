@@ -27,7 +27,12 @@ import rooms
 
 ROOT = Path(__file__).parents[2]
 
-TAKEN_IN = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"} | {
+TAKEN_IN = {
+    "README.md": "index.md",
+    "README.zh-CN.md": "chinese.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+} | {
     str(page.relative_to(ROOT)): f"benchmarks/{page.parent.name}.md"
     for page in sorted((ROOT / "benchmarks").glob("*/README.md"))
 }
