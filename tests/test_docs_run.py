@@ -71,7 +71,7 @@ def folder(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, short:
 
 @pytest.fixture(scope="session")
 def part_of_mnist(mnist: ImageStore) -> ImageStore:
-    return mnist.subset(np.concatenate([np.arange(1500), np.arange(60_000, 60_200)]))
+    return mnist.subset(np.concatenate([np.arange(1500), np.arange(60_000, 60_100)]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
