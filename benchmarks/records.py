@@ -121,7 +121,7 @@ def write_page(
 ) -> None:
     """README.md of a benchmark: its page.md with {name} replaced by values, and by {machine} of the rows.
 
-    `front`: the name of the part of the project's README that `block` replaces.
+    `front`: the name of the part of the project's READMEs that `block` replaces.
     """
     facts = machine()
     frameworks = " and ".join(sorted({row["framework"] for row in rows}))
@@ -132,9 +132,9 @@ def write_page(
     (folder / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
     if front is not None:
         start, end = f"<!-- {front}: written by benchmarks/{front}/run.py page -->", "<!-- end -->"
-        readme = SOURCE.parents[1] / "README.md"
-        before, rest = readme.read_text().split(start)
-        readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
+        for readme in (SOURCE.parents[1] / name for name in ("README.md", "README.zh-CN.md")):
+            before, rest = readme.read_text().split(start)
+            readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
 
 
 def append_row(path: Path, row: dict[str, str]) -> None:

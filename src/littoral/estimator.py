@@ -24,7 +24,7 @@ from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_answers
-from littoral.training.loop import Silent
+from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
@@ -90,8 +90,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.calibrate = calibrate
         self.max_error = max_error
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
+
+        `observer`: who is told how the training goes, such as an experiment tracker.
 
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
         is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
@@ -115,7 +117,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store, mapped, others = _training_store(given, targets, whole_shape(self.image_shape))
         preset = default_preset(store.labels) if named is None else named
 
-        def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None) -> TrainedModel:
+        def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None, follow: Observer) -> TrainedModel:
             return fit_arm(
                 preset,
                 self.arm,
@@ -123,15 +125,15 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 store if len(rows) == len(store) else store.subset(rows),
                 seed,
                 device,
-                Silent(),
+                follow,
                 sample_weight=None if weights is None else weights[rows],
                 time_budget=seconds,
                 unlabelled=others,
             )
 
         fit = Fit(
-            first=lambda rows: trained(rows, preset.recipe.lasting(*length), budget),
-            again=lambda rows, short: trained(rows, short, None),
+            first=lambda rows: trained(rows, preset.recipe.lasting(*length), budget, observer or Silent()),
+            again=lambda rows, short: trained(rows, short, None, Silent()),
         )
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
         model.record.update(

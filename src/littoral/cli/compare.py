@@ -56,6 +56,7 @@ def compare(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    log: options.Log = None,
     expected_error: Annotated[
         float,
         typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
@@ -69,6 +70,7 @@ def compare(
     """
     import shlex
 
+    from littoral.cli.log import log_folder
     from littoral.studies import compare as study
     from littoral.studies.results import require_results_folder
     from littoral.training.presets import get_preset
@@ -77,6 +79,7 @@ def compare(
     if not 0 < expected_error <= 0.5:
         raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
     set_threads(threads)
+    curves = log_folder(log)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -93,7 +96,7 @@ def compare(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    with followed(out, quiet) as following:
+    with followed(out, quiet, curves) as following:
         result = study.compare(
             loaded.store,
             preset=preset,

@@ -71,6 +71,7 @@ def fit(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    log: options.Log = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -83,7 +84,7 @@ def fit(
     from dataclasses import asdict
 
     from littoral.calibrate import WAYS, require_max_error
-    from littoral.cli.progress import follow
+    from littoral.cli.log import followed, log_folder
     from littoral.errors import InputError
     from littoral.fit_file import checkpoint_of, fit_file, preset_for
     from littoral.model_file import require_model_place
@@ -104,6 +105,7 @@ def fit(
     require_max_error(max_error)
     place = choose_device(device)
     set_threads(threads)
+    curves = log_folder(log)
     parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
     target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
     require_model_place(target)  # before images are read
@@ -139,7 +141,7 @@ def fit(
             raise InputError(f"arm {arm} cannot train on images without a label; use another arm")
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
-        with follow(f"{chosen.name} {arm}", quiet) as observer:
+        with followed(f"{chosen.name} {arm}", quiet, curves) as observer:
             trained = fit_file(
                 loaded.store,
                 chosen,

@@ -92,5 +92,13 @@ Steps = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or a GPU's name such as cuda:0.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads to compute with.", show_default="all cores")]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        help="Write curves of the training too: tensorboard:DIR, for `tensorboard --logdir DIR`; needs the extra log.",
+        metavar="KIND:DIR",
+        show_default="no curves",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]

@@ -61,3 +61,8 @@ def print_wrapped(line: str, indent: int = 0) -> None:
         kept = textwrap.fill(kept, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
         text = kept.replace("\u00a0%", " %")
     print(textwrap.indent(text, " " * indent))
+
+
+def size_in_words(count: int) -> str:
+    """Bytes in the unit that a person would use."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -40,11 +40,15 @@ def names_in(text: str | None) -> list[str] | None:
 
 
 class Following:
-    """Runs as they go, on standard error: how many are there already, and a bar or lines for each that is trained."""
+    """Runs as they go, on standard error: how many are there already, and a bar or lines for each that is trained.
 
-    def __init__(self, out: Path | None, quiet: bool, stack: contextlib.ExitStack) -> None:
+    `curves`: a folder that gets a folder of curves for each run, or None.
+    """
+
+    def __init__(self, out: Path | None, quiet: bool, curves: Path | None, stack: contextlib.ExitStack) -> None:
         self.out = out
         self.quiet = quiet
+        self.curves = curves
         self.stack = stack
         self.runs = 0
 
@@ -56,13 +60,17 @@ class Following:
 
     def observer(self, task: Task) -> Observer:
         """Follow one training."""
-        from littoral.cli.progress import follow
+        from littoral.cli.log import followed as training_followed
+        from littoral.studies.results import ResultsFolder
 
         self.stack.close()  # the bar of the run before
         self.runs += 1
         budget = "" if task.budget is None else f", {count(task.budget, 'label')} a class"
         title = f"run {self.runs}: {task.name}{budget}, seed {task.seed}"
-        return self.stack.enter_context(follow(title, self.quiet))
+        place = None
+        if self.curves is not None:
+            place = self.curves / ResultsFolder(self.curves).at(task.budget).file(task.name, task.seed).stem
+        return self.stack.enter_context(training_followed(title, self.quiet, place))
 
     def told(self, result: Comparison | LearningCurve) -> None:
         """Take note of the result so far, and say how many runs there were before the first training."""
@@ -72,7 +80,7 @@ class Following:
 
 
 @contextlib.contextmanager
-def followed(out: Path | None, quiet: bool) -> Iterator[Following]:
+def followed(out: Path | None, quiet: bool, curves: Path | None = None) -> Iterator[Following]:
     """Follow a study whose folder is `out`; at its end, and when it is interrupted, the folder gets its report.
 
     Raises Interrupted, which says what is kept.
@@ -82,7 +90,7 @@ def followed(out: Path | None, quiet: bool) -> Iterator[Following]:
 
     with contextlib.ExitStack() as stack:
         try:
-            yield Following(out, quiet, stack)
+            yield Following(out, quiet, curves, stack)
         except Interrupted:
             stack.close()
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"

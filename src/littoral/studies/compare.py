@@ -23,7 +23,7 @@ from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
 from littoral.studies.results import opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
-from littoral.training.presets import default_preset, get_preset
+from littoral.training.presets import Preset, default_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import choose_device
 
@@ -33,7 +33,7 @@ EXPECTED_ERROR = 0.05
 
 def compare(
     data: ImageStore,
-    preset: str | None = None,
+    preset: str | Preset | None = None,
     arms: Sequence[str] | None = None,
     seeds: int = 5,
     first_seed: int = 0,
@@ -53,8 +53,9 @@ def compare(
 ) -> Comparison:
     """Train each of `arms` (None: `DEFAULT_ARMS`) with `seeds` seeds, from `first_seed` up; test each run once.
 
-    `preset` None: `few` or `swift`, by the number of labels. `beside`: arms of other presets, each `PRESET:ARM`, or
-    `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
+    `preset`: a name, or a Preset of one's own; None: `few` or `swift`, by the number of labels. `beside`: arms of other
+    presets, each `PRESET:ARM`, or `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps`
+    are not theirs.
 
     With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
     given) and the same order of images. `runner` does the runs; None: one after the other, see `running.py`. `on_run`
@@ -71,7 +72,7 @@ def compare(
     """
     if not 0 < expected_error <= 0.5:
         raise InputError(f"expected_error is a share above 0 and up to 0.5, got {expected_error}")
-    named = None if preset is None else get_preset(preset)
+    named = get_preset(preset) if isinstance(preset, str) else preset
     place = choose_device(device)
     if out is not None:
         require_results_folder(Path(out))
