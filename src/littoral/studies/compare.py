@@ -23,7 +23,7 @@ from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
 from littoral.studies.results import opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
-from littoral.training.presets import Preset, default_preset
+from littoral.training.presets import Preset, default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import choose_device
 
