@@ -16,7 +16,7 @@ from littoral.specs import FeatureSpec, ImageShape
 
 
 class Branch(nn.Module, ABC):
-    """A module from images to taps. A fusion takes the last tap; the others are there for who asks by name."""
+    """A module from images to taps. A fusion takes the last, or those that FusionNetConfig names."""
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
