@@ -18,13 +18,14 @@ from littoral.errors import InputError, ModelFileError
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
 from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.load import LARGEST
 from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Silent
-from littoral.training.presets import default_preset, get_preset
+from littoral.training.presets import default_preset, get_preset, require_weights
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, choose_device, fit_arm
 
@@ -43,7 +44,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threads, and is the `--seed` of the command line.
     image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
         number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
-        None means their own median, at most 64 on the longer side. Of other X: what the images must be.
+        None means their own median, at most 64 on the longer side (`transfer`: 160). Of other X: what the images must
+        be.
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
@@ -96,12 +98,16 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
+        if named is not None:
+            require_weights(named, [self.arm])
         given = read_given(self, X, reset=True)
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         weights = row_weights(targets, sample_weight, self.class_weight)
-        store, mapped, others = _training_store(given, targets, whole_shape(self.image_shape))
+        store, mapped, others = _training_store(
+            given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
+        )
         preset = default_preset(store.labels) if named is None else named
         model: TrainedModel = fit_arm(
             preset,
@@ -168,13 +174,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _training_store(
-    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None
+    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None, largest: int
 ) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
     """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
     names = tuple(str(label) for label in targets.classes)
     labelled, every = targets.labelled, bool(targets.labelled.all())
     if isinstance(given, list):
-        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape)
+        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape, largest)
         store = ImageStore(pixels, targets.index, names, source="files")
         return (
             store,

@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.images.seen import seen_in
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
-from littoral.nn.inference import predict_probabilities
+from littoral.nn.inference import predict_from_vectors, predict_probabilities
 from littoral.training.run import TrainedModel
 
 
-def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
+def evaluate_model(
+    trained: TrainedModel, part: ImageStore, features: Float32[np.ndarray, "n size"] | None = None
+) -> Evaluation:
     """Figures of the model on all images of `part`.
 
-    Raises InputError for a class that the model does not know, and for images of another form.
+    `features`: what the model's branches make of these images, where it is known. Raises InputError for a class that
+    the model does not know, and for images of another form.
     """
     part = part.with_classes(trained.class_names)
     expected = (trained.image.height, trained.image.width, trained.image.channels)
@@ -28,7 +32,12 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
             f"the model takes images (height, width, channels) of {expected}, "
             f"but {part.source} has {part.images.shape[1:]}"
         )
-    return evaluate(predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names)
+    probabilities = (
+        predict_probabilities(trained.model, part.images, trained.image)
+        if features is None
+        else predict_from_vectors(trained.model, features)
+    )
+    return evaluate(probabilities, part.labels, trained.class_names)
 
 
 @dataclass(frozen=True)

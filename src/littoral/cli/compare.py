@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data
+from littoral.cli.data import bar, data_json, one_of, parse_size, read_data
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
 from littoral.cli.report import write_report
@@ -75,7 +75,7 @@ def compare(
     from littoral.studies.results import ResultsFolder, require_results_folder
     from littoral.studies.runs import intervals_in_words
     from littoral.training.loop import Observer
-    from littoral.training.presets import get_preset
+    from littoral.training.presets import get_preset, require_weights
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
@@ -83,6 +83,9 @@ def compare(
     (named or get_preset("swift")).recipe.lasting(
         epochs, steps, way
     )  # what cannot be is refused before images are read
+    chosen = None if arms is None else [arm.strip() for arm in arms.split(",")]
+    if named is not None:
+        require_weights(named, named.compared if chosen is None else chosen)
     set_threads(threads)
     if out is not None:
         require_results_folder(out)
@@ -111,7 +114,7 @@ def compare(
             say(f"{out}: {found} finished runs are there")
         started = found
 
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack_of_bars, contextlib.ExitStack() as stack:
 
         def observer(arm: str, number: int) -> Observer:
             nonlocal started
@@ -119,11 +122,12 @@ def compare(
             started += 1
             return stack.enter_context(follow(f"run {started}: {arm} seed {number}", quiet))
 
+        on_features = stack_of_bars.enter_context(bar("computing features", quiet))
         try:
             result = study.compare(
                 loaded.store,
                 preset=preset,
-                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
+                arms=chosen,
                 seeds=seeds,
                 first_seed=seed,
                 epochs=epochs,
@@ -139,6 +143,7 @@ def compare(
                 expected_error=expected_error,
                 notes={"command": command} | data_json(loaded),
                 names=loaded.names,
+                on_features=on_features,
             )
         except Interrupted:
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
+from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -77,13 +77,16 @@ def curve(
     from littoral.studies import curve as study
     from littoral.studies.results import ResultsFolder, require_results_folder
     from littoral.training.loop import Observer
-    from littoral.training.presets import get_preset
+    from littoral.training.presets import get_preset, require_weights
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
     named = None if preset is None else get_preset(preset)
     (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
     amounts = None if budgets is None else _parse_budgets(budgets)
+    chosen = None if arms is None else [arm.strip() for arm in arms.split(",")]
+    if named is not None:
+        require_weights(named, named.compared if chosen is None else chosen)
     set_threads(threads)
     if out is not None:
         require_results_folder(out)
@@ -114,7 +117,7 @@ def curve(
             say(f"{out}: {found} finished runs are there")
         started = found
 
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack_of_bars, contextlib.ExitStack() as stack:
 
         def observer(arm: str, budget: int, number: int) -> Observer:
             nonlocal started
@@ -122,11 +125,12 @@ def curve(
             started += 1
             return stack.enter_context(follow(f"run {started}: {arm}, {budget} labels a class, seed {number}", quiet))
 
+        on_features = stack_of_bars.enter_context(bar("computing features", quiet))
         try:
             result = study.curve(
                 loaded.store,
                 preset=preset,
-                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
+                arms=chosen,
                 budgets=amounts,
                 seeds=seeds,
                 first_seed=seed,
@@ -140,6 +144,7 @@ def curve(
                 observer=observer,
                 on_run=told,
                 notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+                on_features=on_features,
             )
         except Interrupted:
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
+from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import interval, percent, print_json, say
 from littoral.cli.settings import set_threads
@@ -45,6 +45,12 @@ def fit(
         ),
     ] = None,
     balance: options.Balance = None,
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim", help="Write the file without frozen pretrained weights: who reads it needs these too (transfer)."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
@@ -73,7 +79,7 @@ def fit(
     from littoral.fit_file import checkpoint_of, fit_file, preset_for
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.presets import get_arm, get_preset
+    from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
@@ -92,6 +98,7 @@ def fit(
     require_model_place(target)  # before images are read
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
+        require_weights(named, [arm])
     loaded = read_data(
         data,
         parse_size(size),
@@ -122,7 +129,7 @@ def fit(
             raise InputError(f"arm {arm} cannot train on images without a label; use another arm")
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
-        with follow(f"{chosen.name} {arm}", quiet) as observer:
+        with follow(f"{chosen.name} {arm}", quiet) as observer, bar("computing features", quiet) as on_features:
             trained = fit_file(
                 loaded.store,
                 chosen,
@@ -136,6 +143,8 @@ def fit(
                 resume=resume,
                 time_budget=time_budget,
                 unlabelled=others,
+                slim=slim,
+                on_features=on_features,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -161,6 +170,7 @@ def fit(
                 "macs": cost.macs,
                 "images_seen": record["images_seen"],
                 "train_seconds": record["train_seconds"],
+                "features_seconds": record["features_seconds"],
                 "steps": record["steps"],
                 "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],

@@ -6,7 +6,7 @@ Leaves to others: the networks (`networks.py`) and their weights (`weights.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -95,6 +95,14 @@ class BackboneConfig(BranchConfig):
     def build(self, image_shape: ImageShape) -> Backbone:
         """A branch with the pretrained weights."""
         return Backbone(self, image_shape, get_network(self.network))
+
+    def with_taps_of(self, other: BranchConfig, image_shape: ImageShape) -> BranchConfig | None:
+        """The same network with the taps of both, where nothing else differs and it learns nothing."""
+        if not isinstance(other, BackboneConfig) or self.tuned or replace(other, taps=self.taps) != self:
+            return None
+        stages = get_network(self.network).stages((3, *self.seen(image_shape)))
+        names = tuple(stage.name for stage in stages if stage.name in {*self.taps, *other.taps})
+        return replace(self, taps=names)
 
     def seen(self, image_shape: ImageShape) -> tuple[int, int]:
         """Height and width of the images as the network sees them."""

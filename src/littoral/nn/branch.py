@@ -70,6 +70,10 @@ class BranchConfig(ABC):
         """
         return None
 
+    def with_taps_of(self, other: BranchConfig, image_shape: ImageShape) -> BranchConfig | None:
+        """One branch that gives, of images of this shape, the taps of both as they do; None where there is none."""
+        return self if other == self else None
+
     def widened(self, factor: float) -> BranchConfig:
         """The same with all widths times one factor; raises InputError where there are no widths."""
         raise InputError(f"a {self.type} branch has no widths to be matched by")

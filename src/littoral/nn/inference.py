@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
+from littoral.errors import InputError
 from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
 from littoral.nn.model import FusionNet
@@ -39,6 +40,23 @@ def branch_vectors(
     with _evaluating(model):
         features = [concatenated(list(model.branch_features(x).values())).cpu() for x in _batches(model, images, spec)]
         return torch.cat(features).numpy()
+
+
+def predict_from_vectors(model: FusionNet, vectors: Float32[np.ndarray, "n size"]) -> Float32[np.ndarray, "n classes"]:
+    """The class probabilities of images whose `branch_vectors` are known, of a model with concat fusion; as above.
+
+    Raises InputError for a model of another kind, or for vectors of another size.
+    """
+    config = model.config
+    size = sum(spec.size for spec in config.fused_specs().values())
+    if model.head is None or config.fusion.type != "concat" or config.branch_heads or vectors.shape[1] != size:
+        raise InputError(
+            f"a head alone answers from the {size} numbers that concat fusion gives it, got {vectors.shape[1]} and "
+            f"{config.fusion.type} fusion, branch_heads={config.branch_heads}"
+        )
+    with _evaluating(model):
+        logits: Tensor = model.head(torch.tensor(vectors, device=next(model.parameters()).device))
+        return logits.softmax(1).cpu().numpy()
 
 
 def predict_opinions(

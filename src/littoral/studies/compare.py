@@ -23,7 +23,7 @@ from littoral.studies.contestants import contestants, parts_of
 from littoral.studies.for_report import keep_pictures, looks
 from littoral.studies.judge import power_after, power_before
 from littoral.studies.latency import Latency
-from littoral.studies.one_run import Task, identity, one_run, surroundings
+from littoral.studies.one_run import Task, identity, known_features, one_run, surroundings
 from littoral.studies.results import StoredRun, opened, require_results_folder
 from littoral.studies.runs import Arm, Run, run_of
 from littoral.training.loop import Observer, Silent
@@ -54,8 +54,9 @@ def compare(
     expected_error: float = EXPECTED_ERROR,
     notes: Mapping[str, Any] | None = None,
     names: Sequence[str] = (),
+    on_features: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
-    """Train each of `arms` (None: `DEFAULT_ARMS`) with `seeds` seeds, from `first_seed` up; test each run once.
+    """Train each of `arms` (None: the preset's choice) with `seeds` seeds, from `first_seed` up; test each run once.
 
     `preset` None: `few` or `swift`, by the number of labels. `beside`: arms of other presets, each `PRESET:ARM`, or
     `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps` are not theirs.
@@ -68,6 +69,8 @@ def compare(
     `out`: a folder in which each finished run is kept, with what was predicted for each test image, beside
     `results.json`. The same call goes on from the runs that are there, and comes to the same as if it had never been
     cut off; more seeds and more arms add runs. `notes`: what `results.json` is to hold besides, such as a command.
+    `on_features` is told (images done, images in all) while the features are computed that arms without training share,
+    once for all runs; the cache keeps them.
 
     Raises InputError for unknown names, for numbers that cannot be, and for a folder that holds another comparison,
     that somebody else is at work in, or that has a damaged file.
@@ -138,11 +141,13 @@ def compare(
         if on_power is not None and len(those) > 1:
             same = all(np.array_equal(part.test, first.test) for part in parts.values())
             on_power(power_before(seeds, len(first.train), len(first.test), same, expected_error))
+        missing = [task for (name, seed), task in tasks.items() if seed not in runs[name]]
+        features = known_features(data, missing, place, on_features)
         for (name, seed), task in tasks.items():
             if seed in runs[name]:
                 continue
             follow = Silent() if observer is None else observer(name, seed)
-            run, trained = one_run(data, task, study, place, follow, latencies.get(name))
+            run, trained = one_run(data, task, study, place, follow, latencies.get(name), features)
             if folder is not None and seed == first_seed:
                 run = replace(run, looks=looks(trained, data.subset(run.index), run.index))
             if folder is not None:

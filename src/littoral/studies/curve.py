@@ -19,7 +19,7 @@ from littoral.errors import InputError
 from littoral.files import write_atomically
 from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
-from littoral.model_file import load_model, save_model
+from littoral.model_file import can_be_slim, load_model, save_model
 from littoral.nn.cost import config_cost
 from littoral.studies.contestants import contestants, parts_of, within_budget
 from littoral.studies.curve_findings import class_errors
@@ -28,10 +28,11 @@ from littoral.studies.curve_result import LearningCurve
 from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.latency import Latency
-from littoral.studies.one_run import Task, identity, one_run, surroundings
-from littoral.studies.pools import mean_opinion, pool_of, pool_of_rest
+from littoral.studies.one_run import Task, identity, known_features, one_run, surroundings
+from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of_rest
 from littoral.studies.results import ResultsFolder, StoredRun, opened, require_results_folder
 from littoral.studies.runs import Arm, Run, run_of
+from littoral.training.beforehand import Beforehand
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
@@ -76,8 +77,9 @@ def curve(
     observer: Callable[[str, int, int], Observer] | None = None,
     on_run: Callable[[LearningCurve], None] | None = None,
     notes: Mapping[str, Any] | None = None,
+    on_features: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
-    """Train each of `arms` (None: `DEFAULT_ARMS`) at each of `budgets` with each seed; test each run once.
+    """Train each of `arms` (None: the preset's own choice) at each of `budgets` with each seed; test each run once.
 
     `budgets`: labels a class; None: see `default_budgets`. With one seed all budgets have the same test images, and the
     images of a smaller one are among those of a larger one. `preset` None: `few` or `swift`, by the number of labels of
@@ -170,30 +172,34 @@ def curve(
                         take(amount, stored)
             if 0 < len(runs) < len(tasks):
                 tell(result())
+        missing = [task for key, task in tasks.items() if key not in runs]
+        features = known_features(data, missing, place, on_features)
         for (amount, name, seed), task in tasks.items():
             if (amount, name, seed) in runs:
                 continue
             follow = Silent() if observer is None else observer(name, amount, seed)
-            run, trained = one_run(data, task, study, place, follow, latencies.get(name))
+            run, trained = one_run(data, task, study, place, follow, latencies.get(name), features)
             if name in JUDGES and amount == largest:
                 models[name, seed] = trained
             if folder is not None:
                 folder.at(amount).write(run)
                 if name in JUDGES:
-                    save_model(trained, _model_file(folder, amount, name, seed))
+                    save_model(trained, _model_file(folder, amount, name, seed), can_be_slim(trained.model.config))
             take(amount, run)
             if len(runs) < len(tasks):
                 tell(result())
 
-        def opinion(name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        def opinion(name: str, of_pool: Beforehand | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             for seed in whole:
                 if (name, seed) not in models and folder is not None:
                     models[name, seed] = load_model(_model_file(folder, largest, name, seed))
-            return mean_opinion(pool, {seed: models[name, seed] for seed in whole}, place)
+            return mean_opinion(pool, {seed: models[name, seed] for seed in whole}, place, of_pool)
 
         following: LabelNext | None = None
         if set(JUDGES) <= set(those):
-            (rows, shallow), (_, deep) = (opinion(name) for name in JUDGES)
+            judges = [those[name].config for name in JUDGES if those[name].on_features]
+            of_pool = pool_features(pool, judges, data, place, on_features) if judges else None
+            (rows, shallow), (_, deep) = (opinion(name, of_pool) for name in JUDGES)
             following = label_next(shallow, deep, rows, pool.names, data.class_names)
         so_far = result()
         classes = class_errors(judged(so_far.points[largest]), data.labels, data.class_names)

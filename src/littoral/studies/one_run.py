@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ import littoral
 from littoral.evaluation.metrics import evaluate
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
-from littoral.nn.inference import predict_with_heads
+from littoral.nn.inference import predict_from_vectors, predict_with_heads
 from littoral.studies.contestants import Contestant, Parts
 from littoral.studies.latency import Latency, measure_latency
 from littoral.studies.results import StoredRun
+from littoral.training.beforehand import Beforehand, features_beforehand
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset
 from littoral.training.recipe import Recipe
@@ -83,6 +85,18 @@ def surroundings(data: ImageStore) -> dict[str, Any]:
     }
 
 
+def known_features(
+    data: ImageStore, tasks: Iterable[Task], place: torch.device, on_features: Callable[[int, int], None]
+) -> Beforehand | None:
+    """The features of all images that these runs need, of the arms that take them; None where there is no such arm."""
+    takers = [task for task in tasks if task.contestant.on_features]
+    if not takers:
+        return None
+    rows = np.concatenate([rows for task in takers for rows in (task.parts.train, task.parts.test)])
+    configs = {task.name: task.contestant.config for task in takers}
+    return features_beforehand(list(configs.values()), data.images, rows, data.spec(), data.source, place, on_features)
+
+
 def one_run(
     data: ImageStore,
     task: Task,
@@ -90,12 +104,22 @@ def one_run(
     place: torch.device,
     observer: Observer,
     latency: Latency | None,
+    features: Beforehand | None = None,
 ) -> tuple[StoredRun, TrainedModel]:
-    """Train and test once. `study`: see `identity`; `latency` where it was measured on another run of the arm."""
+    """Train and test once. `study`: see `identity`; `latency` where it was measured on another run of the arm.
+
+    `features`: what `known_features` gave for all runs of the study.
+    """
     arm, parts = task.contestant, task.parts
-    trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts.train), task.seed, place, observer)
-    test = data.subset(parts.test)
-    probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
+    train, test = data.subset(parts.train), data.subset(parts.test)
+    opinions: dict[str, NDArray[np.float32]] = {}
+    if features is not None and arm.on_features:
+        of_train, of_test = (features.of(arm.config, rows) for rows in (parts.train, parts.test))
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, place, observer, features=of_train)
+        probabilities = predict_from_vectors(trained.model, of_test)
+    else:
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, place, observer)
+        probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
     run = StoredRun(
         arm=task.name,
         seed=task.seed,

@@ -75,17 +75,19 @@ def fit_probe(
     spec: ImageSpec,
     weights: Float64[np.ndarray, " n"] | None,
     device: torch.device,
+    features: Float32[np.ndarray, "n size"] | None = None,
 ) -> tuple[EpochRecord, ProbeFit | GroupedProbeFit]:
     """Fit the head of `model`, one linear layer on concatenated features, in place, to images as they are stored.
 
-    `weights`: how much each image counts, or None. Loss and accuracy of the record are those on these images. Raises
-    InputError where all images are of one class.
+    `weights`: how much each image counts, or None. `features`: what the branches make of the images, one after the
+    other, where that is known; None: it is computed, and the time that takes is part of the record. Loss and accuracy
+    of the record are those on these images. Raises InputError where all images are of one class.
     """
     if len(np.unique(labels)) < 2:
         raise InputError("a probe needs images of two classes or more")
     start = time.perf_counter()
     model.to(device)
-    features = branch_vectors(model, images, spec)
+    features = branch_vectors(model, images, spec) if features is None else features
     sizes = {name: feature.size for name, feature in model.config.fused_specs().items()}
     linear = _logistic(features, labels, weights) if len(sizes) == 1 else _grouped(features, sizes, labels, weights)
     lay_into_head(model, linear.classes, linear.weight, linear.bias)
