@@ -19,7 +19,8 @@ Data = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Side, or height x width, that images are brought to.", show_default="their median, up to 64; tiny: 32"
+        help="Side, or height x width, that images are brought to.",
+        show_default="their median, up to 64; tiny: 32, transfer: 160",
     ),
 ]
 Channels = Annotated[

@@ -46,7 +46,7 @@ def _arms(fused: Build, shallow: Build, deep: Build, others: Mapping[str, Build]
     arms = arms_of(fused, shallow, deep, single=deep)
     linear = {"fused": fused, "shallow": shallow, "deep": deep, "fused-concat": fused, **others}
     refused = {name: Arm(_no_other_fusion) for name in arms if name.startswith("fused-")}
-    return {**arms, **refused, **{name: Arm(build, linear=True) for name, build in linear.items()}}
+    return {**arms, **refused, **{name: Arm(build, linear=True, grouped=True) for name, build in linear.items()}}
 
 
 def _fixed(*names: str) -> Build:

@@ -276,7 +276,7 @@ _TRANSFER = Preset(
         BackboneConfig(
             taps=("stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "top"),
             pools=("mean", "std"),
-            least=128,
+            least=BACKBONE_SIDE,
         ),
     ),
     expected="not measured yet",

@@ -158,7 +158,9 @@ def fit_arm(
     model = seeded_model(config, seed)
     left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
     if linear:
-        fitted, fit = fit_probe(model, store.images, store.labels, spec, weights, device, features)
+        fitted, fit = fit_probe(
+            model, store.images, store.labels, spec, weights, device, features, preset.arms[arm].grouped
+        )
         observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
