@@ -21,6 +21,7 @@ from littoral.nn.fixed.scattering import ScatteringBranch
 from littoral.nn.inference import branch_vectors, predict_from_vectors, predict_probabilities
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve
+from littoral.training import choose, presets
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
@@ -155,3 +156,37 @@ def test_a_classifier_without_training(stripes: ImageStore, preset: str, tmp_pat
     assert np.array_equal(again.predict(stripes.images), classifier.predict(stripes.images))
     one = lt.FusionClassifier(preset).fit(stripes.images[:3], stripes.labels[:3])  # one label a class
     assert "one label a class" in one.model_.record["probe"]["why"]
+
+
+def test_auto_takes_what_tells_most_of_the_training_images_right(
+    stripes: ImageStore, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "SECONDS", 3.0)
+    monkeypatch.setattr(weights, "_place", lambda published: None)  # so that transfer cannot be
+    code, out, err = call(
+        "fit", folder(tmp_path / "photos", stripes), "--preset", "auto", "--out", tmp_path / "m", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)["auto"]
+    assert set(told["accuracies"]) == {"few", "probe"}
+    assert told["preset"] == max(told["accuracies"], key=told["accuracies"].get) == json.loads(out)["preset"]
+    assert told["images"] == 48  # the training part
+    assert "by 3-fold cross-validation on 48 training images" in err
+    assert "transfer was not tried: efficientnet-lite0 has no weights here" in err
+
+    few = choose.choose_preset(stripes.subset(np.arange(3)), 0, CPU)
+    assert few.preset == "probe"
+    assert "there is nothing to check on" in few.why
+    monkeypatch.setattr(presets, "FEW_LABELS", 10)
+    many = choose.choose_preset(stripes, 0, CPU)
+    assert (many.preset, many.accuracies) == ("swift", {})
+
+
+def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "SECONDS", 2.0)
+    monkeypatch.setattr(choose, "MOST_IMAGES", 24)
+    classifier = lt.FusionClassifier("auto").fit(stripes.images, stripes.labels)
+    told = classifier.model_.record["auto"]
+    assert set(told["accuracies"]) == {"few", "probe", "transfer"}
+    assert told["preset"] == classifier.model_.record["preset"]
+    assert told["images"] == 24

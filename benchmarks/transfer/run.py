@@ -12,6 +12,7 @@ cells that are there are skipped.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import sys
 import tarfile
@@ -26,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import numpy as np
 import torch
-from records import append_row, code_hash, machine, read_rows, shared_folder, write_page
+from records import SOURCE, append_row, machine, read_rows, shared_folder, write_page
 from threadpoolctl import threadpool_limits
 
 from littoral.evaluation.paired import paired_difference
@@ -39,12 +40,15 @@ from littoral.training.presets import get_arm, get_preset
 
 torch.set_num_threads(1)
 PRESET = "transfer"
-CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
+FITS = ("groups", "ridge", "scales", "stacking", "targets")
+"""The files of `training/` that fit; with all of `nn/` they decide what comes out."""
 ROWS, PAIRS, EXTRACTION = HERE / "rows.csv", HERE / "pairs.csv", HERE / "features.csv"
 BUDGETS = (1, 5, 10, 20, 50, 100)
 SEEDS = range(10)
 ARCHIVES = {"signs": "sign-language-digits.tar.xz", "cifar10": "cifar10-jpeg.tar.xz"}
 TOP = "deep_top"
+AT_ONCE = 2000
+"""Images whose features are one entry of the cache, so that an interrupted run loses no more."""
 ALLOWED_LOSS = 0.3
 """Points: no interval of fused less the best single group may lie below minus this."""
 
@@ -83,21 +87,20 @@ def people(files: list[Path], labels: np.ndarray) -> np.ndarray:
 def features_of(store: ImageStore) -> dict[str, np.ndarray]:
     """Every group of features of all images; how long it took is a row, where they were not in the cache."""
     config = get_arm(get_preset(PRESET), "fused", store.spec().shape, len(store.class_names))
-    rows = np.arange(len(store))
-    start, busy = time.perf_counter(), time.process_time()
-    found = features_beforehand([config], store.images, rows, store.spec(), store.source, torch.device("cpu"))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if seconds > len(store) / 1000:
-        row = {"code": CODE, "date": date.today().isoformat(), "data": store.source, "images": str(len(store))}
-        row |= {
-            "shape": "x".join(map(str, store.spec().shape)),
-            "seconds": f"{seconds:.0f}",
-            "cpu_seconds": f"{busy:.0f}",
-        }
-        append_row(EXTRACTION, row | machine())
-        print(row, flush=True)
+    parts = []
+    for rows in np.split(np.arange(len(store)), range(AT_ONCE, len(store), AT_ONCE)):
+        start, busy = time.perf_counter(), time.process_time()
+        found = features_beforehand([config], store.images, rows, store.spec(), store.source, torch.device("cpu"))
+        parts.append(found.of(config, rows))
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
+        if busy > len(rows) / 500:
+            row = {"code": CODE, "date": date.today().isoformat(), "data": store.source, "images": str(len(rows))}
+            row |= {"shape": "x".join(map(str, store.spec().shape))}
+            row |= {"seconds": f"{seconds:.0f}", "cpu_seconds": f"{busy:.1f}"}
+            append_row(EXTRACTION, row | machine())
+            print(row, flush=True)
     sizes = [spec.size for spec in config.fused_specs().values()]
-    columns = np.split(found.of(config, rows), np.cumsum(sizes)[:-1], axis=1)
+    columns = np.split(np.concatenate(parts), np.cumsum(sizes)[:-1], axis=1)
     return dict(zip(config.fused_specs(), columns, strict=True))
 
 
@@ -159,6 +162,15 @@ def refit(groups: Mapping[str, np.ndarray], labels: np.ndarray, known: np.ndarra
         return fit_groups({name: groups[name][known] for name in names}, labels[known])
 
 
+def code() -> str:
+    """Twelve digits that change with the preset and with the code that decides what comes out."""
+    config = get_arm(get_preset(PRESET), "fused", (3, 100, 100), 10)
+    digest = hashlib.sha256(repr(config).encode())
+    for file in [*sorted((SOURCE / "nn").rglob("*.py")), *(SOURCE / "training" / f"{name}.py" for name in FITS)]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def current(path: Path) -> list[dict[str, str]]:
     """The rows that this code has made."""
     return [row for row in read_rows(path) if row["code"] == CODE]
@@ -173,6 +185,14 @@ def page() -> None:
     accuracies.append("|---" * 8 + "|")
     differences = ["| images | labels a class | best single group | top | taps | shallow |", "|---" * 6 + "|"]
     lost, ahead, cells = [], 0, 0
+    front = [f"| images, labels a class | {' | '.join(map(str, BUDGETS))} |", "|---" * (len(BUDGETS) + 1) + "|"]
+    for data, name in itertools.product(ARCHIVES, ("fused", "top")):
+        means = [
+            [float(row[name]) for row in rows if (row["data"], row["budget"]) == (data, str(budget))]
+            for budget in BUDGETS
+        ]
+        if all(means):
+            front.append(f"| {data}, {name} | {' | '.join(f'{np.mean(own):.1f}' for own in means)} |")
     for data, budget in itertools.product(ARCHIVES, map(str, BUDGETS)):
         own = [row for row in rows if (row["data"], row["budget"]) == (data, budget)]
         theirs = {row["other"]: row for row in pairs if (row["data"], row["budget"]) == (data, budget)}
@@ -194,11 +214,15 @@ def page() -> None:
             lost.append(f"{data} at {budget}")
         ahead += float(theirs["top"]["low"]) > 0
     of_extraction = []
-    for row in read_rows(EXTRACTION):
-        each = 1000 * int(row["cpu_seconds"]) / int(row["images"])
-        words = f"{row['data']}: {int(row['images']):,} images of {row['shape']} in {row['seconds']} s"
-        of_extraction.append(f"{words} ({row['cpu_seconds']} s of it the processor's, {each:.0f} ms an image)")
-    seconds = {
+    for data in ARCHIVES:
+        own = [row for row in read_rows(EXTRACTION) if row["data"] == data]
+        images, seconds, busy = (sum(float(row[name]) for row in own) for name in ("images", "seconds", "cpu_seconds"))
+        if images:
+            words = f"{data}: {images:,.0f} images of {own[0]['shape']} in {seconds:,.0f} s"
+            of_extraction.append(
+                f"{words}, {busy:,.0f} s of them the processor's ({1000 * busy / images:.0f} ms an image)"
+            )
+    fits = {
         budget: np.median([float(row["fit_seconds"]) for row in rows if row["budget"] == str(budget)])
         for budget in BUDGETS
     }
@@ -208,11 +232,13 @@ def page() -> None:
         "lost": ", ".join(lost) or "none",
         "ahead": f"{ahead} of {cells}",
         "features": "; ".join(of_extraction),
-        "seconds": ", ".join(f"{value:.1f} s with {budget}" for budget, value in seconds.items()),
+        "seconds": ", ".join(f"{value:.1f} s with {budget}" for budget, value in fits.items()),
         "code": rows[-1]["code"],
     }
-    write_page(HERE, values, rows)
+    write_page(HERE, values, rows, front="transfer", block=front)
 
+
+CODE = code()  # before the first run: what is edited meanwhile is not what ran
 
 if __name__ == "__main__":
     match sys.argv[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_probabilities
+from littoral.training.choose import AUTO, choose_preset
 from littoral.training.loop import Silent
 from littoral.training.presets import default_preset, get_preset, require_weights
 from littoral.training.recipe import Recipe
@@ -36,7 +38,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
-        or `swift`, by the number of labels.
+        or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and `transfer` on some of the images, by
+        cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
@@ -92,7 +95,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
         scikit-learn's own ValueError and TypeError.
         """
-        named = None if self.preset is None else get_preset(self.preset)
+        automatic = self.preset == AUTO
+        named = None if self.preset is None or automatic else get_preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
         budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
@@ -108,6 +112,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store, mapped, others = _training_store(
             given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
+        choice = choose_preset(store, seed, device) if automatic else None
+        if choice is not None:
+            named = get_preset(choice.preset)
+            if named.largest > LARGEST:  # files: it was tried on smaller images than it is for
+                shape = whole_shape(self.image_shape)
+                store, mapped, others = _training_store(given, targets, shape, named.largest)
         preset = default_preset(store.labels) if named is None else named
         model: TrainedModel = fit_arm(
             preset,
@@ -122,6 +132,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             unlabelled=others,
         )
         model.record.update(
+            auto=None if choice is None else asdict(choice),
             trained_on=remember(store),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,14 +78,17 @@ def fit(
     """
     from littoral.cli.progress import follow
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, fit_file, preset_for
+    from littoral.fit_file import checkpoint_of, choice_for, fit_file, preset_for
+    from littoral.images.load import LARGEST
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
+    from littoral.training.choose import AUTO, MOST_IMAGES
     from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
-    named = None if preset is None else get_preset(preset)
+    automatic = preset == AUTO
+    named = None if preset is None or automatic else get_preset(preset)
     way = None if balance is None else one_of("--balance", balance, BALANCES)
     (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
     if time_budget is not None and (epochs is not None or steps is not None or not 0 < time_budget < float("inf")):
@@ -99,7 +104,8 @@ def fit(
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
-    loaded = read_data(
+    read = partial(
+        read_data,
         data,
         parse_size(size),
         channels,
@@ -111,8 +117,20 @@ def fit(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
     )
+    loaded = read(largest=None if named is None else named.largest)
+    choice = None
+    if automatic:
+        say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
+        choice = choice_for(loaded.store, seed, labels_per_class, place)
+        say(
+            "; ".join(
+                [f"auto: {choice.why}", *(f"{name} was not tried: {why}" for name, why in choice.refused.items())]
+            )
+        )
+        named = get_preset(choice.preset)
+        if named.largest > LARGEST:  # it was tried on smaller images than it is for
+            loaded = read(largest=named.largest)
     checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(
@@ -164,6 +182,7 @@ def fit(
         print_json(
             {
                 "preset": chosen.name,
+                "auto": None if choice is None else asdict(choice),
                 "arm": arm,
                 "seed": seed,
                 "params": cost.params,
