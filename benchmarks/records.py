@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 import littoral
-from littoral.training.arms import DEFAULT_ARMS
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
 from littoral.training.run import choose_device, fit_arm
@@ -41,7 +40,7 @@ def code_hash(preset: str) -> str:
             if file.name not in ("presets.py", "arms.py"):
                 digest.update(_without_docstrings(file).encode())
     chosen = get_preset(preset)
-    arms = {name: asdict(get_arm(chosen, name, (1, 28, 28), 10)) for name in DEFAULT_ARMS}
+    arms = {name: asdict(get_arm(chosen, name, (1, 28, 28), 10)) for name in chosen.compared}
     digest.update(repr((chosen.recipe, arms)).encode())
     return digest.hexdigest()[:12]
 

@@ -164,6 +164,19 @@ def test_a_module_of_ones_own(own: Small, tmp_path: Path) -> None:
         load_model(tmp_path / "m")
 
 
+def test_small_images_are_seen_scaled_up() -> None:
+    config, x = BackboneConfig(taps=("stage2",), least=64), images(20, 40)
+    (spec,) = config.features((3, 20, 40))
+    assert replace(spec, macs=0) == replace(config.features((3, 32, 64))[0], macs=0)
+    assert spec.macs == BackboneConfig(taps=("stage2",)).features((3, 32, 64))[0].macs
+    larger = torch.nn.functional.interpolate(x, (32, 64), mode="bilinear", align_corners=False)
+    plain = replace(config, least=0)
+    one, other = config.build((3, 20, 40))(x), plain.build((3, 32, 64))(larger)
+    assert torch.equal(one["stage2"], other["stage2"])
+    large = images(48, 64)
+    assert torch.equal(config.build((3, 48, 64))(large)["stage2"], plain.build((3, 48, 64))(large)["stage2"])
+
+
 def test_a_slim_file_refers_to_the_weights(own: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = two_branches(BackboneConfig(taps=("stage1", "stage4")))
     spec = ImageStore(np.zeros((1, 32, 32, 3), np.uint8), np.zeros(1, np.int64), ("a",)).spec()
@@ -233,6 +246,8 @@ def test_missing_and_wrong_weights_are_one_line(tmp_path: Path, monkeypatch: pyt
             "go by depth: expected stem, top, got top",
         ),
         (lambda: BackboneConfig().features((3, 31, 64)), "needs images of 32×32 pixels or more"),
+        (lambda: BackboneConfig(least=48).features((3, 20, 31)), "needs images of 32×32 pixels or more"),
+        (lambda: BackboneConfig(least=-1), "a side of 0 to 4096 pixels, got -1"),
         (lambda: BackboneConfig().features((8, 64, 64)), "1 or 3 channels"),
         (
             lambda: BackboneConfig("resnet").features((3, 64, 64)),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
@@ -23,10 +24,13 @@ from littoral.images.named import NAMES
 from littoral.images.splits import grouped_folds, grouped_split, tied_images
 from littoral.images.store import ImageStore, pixel_hashes
 from littoral.nn.calibrated import Calibration
-from littoral.nn.inference import predict_answers
+from littoral.nn.inference import answers_from_vectors, predict_answers
 from littoral.training.measures import fit_measures
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated
+
+Vectors = Float32[np.ndarray, "n size"]
+"""What the branches make of images, all features of one after the other."""
 
 Way = Literal["auto", "holdout", "folds", "none"]
 
@@ -62,7 +66,13 @@ class Fit:
 
 
 def fit_calibrated(
-    fit: Fit, store: ImageStore, seed: int, way: Way, max_error: float, tell: Callable[[str], None]
+    fit: Fit,
+    store: ImageStore,
+    seed: int,
+    way: Way,
+    max_error: float,
+    tell: Callable[[str], None],
+    features: Vectors | None = None,
 ) -> TrainedModel:
     """Train on `store`, or a part of it, and calibrate on the rest; `tell` is told in a sentence what is done.
 
@@ -70,6 +80,8 @@ def fit_calibrated(
     together on one side. `folds`: the model is trained on all, then three others for as many passes each on two thirds.
     `auto`: the former from 10,000 images on, the latter below; where the images cannot be parted so, the model is
     trained without a calibration, and `tell` is told why. Asked for by name, that raises InputError.
+
+    `features`: what the branches make of all images of `store`, where no training changes it and it is known.
     """
     require_max_error(max_error)
     every = np.arange(len(store))
@@ -83,8 +95,8 @@ def fit_calibrated(
         tell(f"no calibration: {error}")
         return fit.first(every)
     if len(parts) == 1:
-        return _on_the_rest(fit, store, parts[0], seed, max_error, tell)
-    return _out_of_fold(fit, store, parts, seed, max_error, tell)
+        return _on_the_rest(fit, store, parts[0], seed, max_error, tell, features)
+    return _out_of_fold(fit, store, parts, seed, max_error, tell, features)
 
 
 def require_max_error(max_error: float) -> None:
@@ -110,15 +122,21 @@ def _ties(store: ImageStore) -> NDArray[np.int64]:
 
 
 def _on_the_rest(
-    fit: Fit, store: ImageStore, held: NDArray[np.int64], seed: int, max_error: float, tell: Callable[[str], None]
+    fit: Fit,
+    store: ImageStore,
+    held: NDArray[np.int64],
+    seed: int,
+    max_error: float,
+    tell: Callable[[str], None],
+    features: Vectors | None,
 ) -> TrainedModel:
     tell(f"{len(held):,} of {len(store):,} training images are held out to calibrate on")
     known = np.setdiff1d(np.arange(len(store)), held)
     trained = fit.first(known)
     start = time.perf_counter()
     tell("calibrating")
-    tensors = fit_measures(trained.model, store.subset(known), trained.image, seed)
-    told = _tell(_draft(trained, tensors), store.subset(held))
+    tensors = fit_measures(trained.model, store.subset(known), trained.image, seed, _of(features, known))
+    told = _tell(_draft(trained, tensors), store.subset(held), _of(features, held))
     return _settled(trained, tensors, told, "holdout", max_error, start)
 
 
@@ -129,6 +147,7 @@ def _out_of_fold(
     seed: int,
     max_error: float,
     tell: Callable[[str], None],
+    features: Vectors | None,
 ) -> TrainedModel:
     every = np.arange(len(store))
     trained = fit.first(every)
@@ -142,9 +161,9 @@ def _out_of_fold(
         )
         short = trained.recipe.lasting(steps=max(1, round(steps * len(known) / len(store))))
         other = fit.again(known, short)
-        tensors = fit_measures(other.model, store.subset(known), other.image, seed)
-        told.append(_tell(_draft(other, tensors), store.subset(held)))
-    tensors = fit_measures(trained.model, store, trained.image, seed)
+        tensors = fit_measures(other.model, store.subset(known), other.image, seed, _of(features, known))
+        told.append(_tell(_draft(other, tensors), store.subset(held), _of(features, held)))
+    tensors = fit_measures(trained.model, store, trained.image, seed, features)
     return _settled(trained, tensors, _together(told), "folds", max_error, start)
 
 
@@ -159,8 +178,15 @@ class _Told:
     level: float
 
 
-def _tell(trained: TrainedModel, held: ImageStore) -> _Told:
-    answers = predict_answers(calibrated(trained), held.images, trained.image)
+def _of(features: Vectors | None, rows: NDArray[np.int64]) -> Vectors | None:
+    return None if features is None else features[rows]
+
+
+def _tell(trained: TrainedModel, held: ImageStore, features: Vectors | None) -> _Told:
+    net = calibrated(trained)
+    answers = (
+        predict_answers(net, held.images, trained.image) if features is None else answers_from_vectors(net, features)
+    )
     assert answers.novelty is not None  # a draft has a model of it
     sides = None
     if answers.shallow_probabilities is not None and answers.deep_probabilities is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,13 +20,15 @@ from littoral.errors import InputError, ModelFileError
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
 from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.load import LARGEST
 from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_answers
+from littoral.training.choose import AUTO, choose_preset
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import default_preset, get_preset
+from littoral.training.presets import default_preset, get_preset, require_weights
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
 
@@ -36,7 +39,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
-        or `swift`, by the number of labels.
+        or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and `transfer` on some of the images, by
+        cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
@@ -44,7 +48,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threads, and is the `--seed` of the command line.
     image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
         number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
-        None means their own median, at most 64 on the longer side. Of other X: what the images must be.
+        None means their own median, at most 64 on the longer side (`transfer`: 160). Of other X: what the images must
+        be.
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
     calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
@@ -101,7 +106,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
         scikit-learn's own ValueError and TypeError.
         """
-        named = None if self.preset is None else get_preset(self.preset)
+        automatic = self.preset == AUTO
+        named = None if self.preset is None or automatic else get_preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
         budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
@@ -109,12 +115,22 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed, device = _seed(self.random_state), choose_device(self.device)
         way = _way(self.calibrate)
         require_max_error(self.max_error)
+        if named is not None:
+            require_weights(named, [self.arm])
         given = read_given(self, X, reset=True)
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         weights = row_weights(targets, sample_weight, self.class_weight)
-        store, mapped, others = _training_store(given, targets, whole_shape(self.image_shape))
+        store, mapped, others = _training_store(
+            given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
+        )
+        choice = choose_preset(store, seed, device) if automatic else None
+        if choice is not None:
+            named = get_preset(choice.preset)
+            if named.largest > LARGEST:  # files: it was tried on smaller images than it is for
+                shape = whole_shape(self.image_shape)
+                store, mapped, others = _training_store(given, targets, shape, named.largest)
         preset = default_preset(store.labels) if named is None else named
 
         def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None, follow: Observer) -> TrainedModel:
@@ -137,6 +153,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
         model.record.update(
+            auto=None if choice is None else asdict(choice),
             trained_on=remember(store),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),
@@ -191,13 +208,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _training_store(
-    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None
+    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None, largest: int
 ) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
     """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
     names = tuple(str(label) for label in targets.classes)
     labelled, every = targets.labelled, bool(targets.labelled.all())
     if isinstance(given, list):
-        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape)
+        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape, largest)
         store = ImageStore(pixels, targets.index, names, source="files")
         return (
             store,

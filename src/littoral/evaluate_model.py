@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.images.seen import seen_in
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
-from littoral.nn.inference import predict_answers
+from littoral.nn.inference import answers_from_vectors, predict_answers
 from littoral.training.run import TrainedModel, calibrated
 
 
-def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
+def evaluate_model(
+    trained: TrainedModel, part: ImageStore, features: Float32[np.ndarray, "n size"] | None = None
+) -> Evaluation:
     """Figures of the model on all images of `part`, its probabilities after its temperature.
 
-    Raises InputError for a class that the model does not know, and for images of another form.
+    `features`: what the model's branches make of these images, where it is known. Raises InputError for a class that
+    the model does not know, and for images of another form.
     """
     part = part.with_classes(trained.class_names)
     expected = (trained.image.height, trained.image.width, trained.image.channels)
@@ -28,7 +32,10 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
             f"the model takes images (height, width, channels) of {expected}, "
             f"but {part.source} has {part.images.shape[1:]}"
         )
-    answers = predict_answers(calibrated(trained), part.images, trained.image)
+    net = calibrated(trained)
+    answers = (
+        predict_answers(net, part.images, trained.image) if features is None else answers_from_vectors(net, features)
+    )
     return evaluate(answers.probabilities, part.labels, trained.class_names, answers.accepted)
 
 

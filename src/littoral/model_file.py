@@ -132,6 +132,11 @@ def model_from_bytes(content: bytes, path: str) -> TrainedModel:
     return _assemble(path, described, tensors)
 
 
+def can_be_slim(config: FusionNetConfig) -> bool:
+    """Whether a file of such a model can leave out frozen pretrained weights."""
+    return any(branch.given is not None for branch in config.branches.values())
+
+
 def require_model_place(path: Path) -> None:
     """Raise InputError unless a model file could be written at `path` without destroying a file of another kind."""
     require_writable(path)

@@ -11,7 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
-from littoral.cli.study import balance_asked, followed, names_in
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights
 from littoral.errors import InputError
 from littoral.words import interval, percent, points, points_interval
 
@@ -78,6 +78,7 @@ def compare(
     way = balance_asked(preset, epochs, steps, balance)
     if not 0 < expected_error <= 0.5:
         raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
+    require_preset_weights(preset, names_in(arms))
     set_threads(threads)
     curves = log_folder(log)
     if out is not None:

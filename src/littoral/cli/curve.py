@@ -11,7 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
-from littoral.cli.study import balance_asked, followed, names_in
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights
 from littoral.errors import InputError
 from littoral.words import interval, percent, points, points_interval
 
@@ -80,6 +80,7 @@ def curve(
 
     way = balance_asked(preset, epochs, steps, balance)
     amounts = None if budgets is None else _parse_budgets(budgets)
+    require_preset_weights(preset, names_in(arms))
     set_threads(threads)
     if out is not None:
         require_results_folder(out)
@@ -119,6 +120,7 @@ def curve(
             runner=following.runner(),
             on_run=following.told,
             on_plan=None if quiet else say,
+            on_features=following.on_features,
             notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
         )
     if json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
+from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
@@ -57,6 +59,12 @@ def fit(
     max_error: Annotated[
         float, typer.Option(help="Share of errors that the answers a calibrated model accepts may have.")
     ] = 0.01,
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim", help="Write the file without frozen pretrained weights: who reads it needs these too (transfer)."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
@@ -81,19 +89,20 @@ def fit(
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
-    from dataclasses import asdict
-
     from littoral.calibrate import WAYS, require_max_error
     from littoral.cli.log import followed, log_folder
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, fit_file, preset_for
+    from littoral.fit_file import checkpoint_of, choice_for, fit_file, preset_for
+    from littoral.images.load import LARGEST
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.presets import get_arm, get_preset
+    from littoral.training.choose import AUTO, MOST_IMAGES
+    from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
-    named = None if preset is None else get_preset(preset)
+    automatic = preset == AUTO
+    named = None if preset is None or automatic else get_preset(preset)
     way = None if balance is None else one_of("--balance", balance, BALANCES)
     (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
     if time_budget is not None and (epochs is not None or steps is not None or not 0 < time_budget < float("inf")):
@@ -111,7 +120,9 @@ def fit(
     require_model_place(target)  # before images are read
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
-    loaded = read_data(
+        require_weights(named, [arm])
+    read = partial(
+        read_data,
         data,
         parse_size(size),
         channels,
@@ -123,8 +134,20 @@ def fit(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
     )
+    loaded = read(largest=None if named is None else named.largest)
+    choice = None
+    if automatic:
+        say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
+        choice = choice_for(loaded.store, seed, labels_per_class, place)
+        say(
+            "; ".join(
+                [f"auto: {choice.why}", *(f"{name} was not tried: {why}" for name, why in choice.refused.items())]
+            )
+        )
+        named = get_preset(choice.preset)
+        if named.largest > LARGEST:  # it was tried on smaller images than it is for
+            loaded = read(largest=named.largest)
     checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(
@@ -141,7 +164,10 @@ def fit(
             raise InputError(f"arm {arm} cannot train on images without a label; use another arm")
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
-        with followed(f"{chosen.name} {arm}", quiet, curves) as observer:
+        with (
+            followed(f"{chosen.name} {arm}", quiet, curves) as observer,
+            bar("computing features", quiet) as on_features,
+        ):
             trained = fit_file(
                 loaded.store,
                 chosen,
@@ -158,6 +184,8 @@ def fit(
                 calibrate=calibrating,
                 max_error=max_error,
                 tell=(lambda line: None) if quiet else say,
+                slim=slim,
+                on_features=on_features,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -179,12 +207,14 @@ def fit(
         print_json(
             {
                 "preset": chosen.name,
+                "auto": None if choice is None else asdict(choice),
                 "arm": arm,
                 "seed": seed,
                 "params": cost.params,
                 "macs": cost.macs,
                 "images_seen": record["images_seen"],
                 "train_seconds": record["train_seconds"],
+                "features_seconds": record["features_seconds"],
                 "steps": record["steps"],
                 "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],

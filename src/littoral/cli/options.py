@@ -19,7 +19,8 @@ Data = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Side, or height x width, that images are brought to.", show_default="their median, up to 64; tiny: 32"
+        help="Side, or height x width, that images are brought to.",
+        show_default="their median, up to 64; tiny: 32, transfer: 160",
     ),
 ]
 Channels = Annotated[
@@ -66,7 +67,8 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.saf
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="A named model and recipe; `littoral presets` lists them.",
+        help="A named model and recipe; `littoral presets` lists them. fit takes auto too: the best of few, probe and "
+        "transfer on some training images.",
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]

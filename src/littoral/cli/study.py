@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from littoral.cli.data import one_of
+from littoral.cli.data import bar, one_of
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import say
 from littoral.words import count
@@ -34,6 +34,15 @@ def balance_asked(preset: str | None, epochs: int | None, steps: int | None, bal
     return way
 
 
+def require_preset_weights(preset: str | None, arms: list[str] | None) -> None:
+    """Raise InputError, which says what to install, where weights are missing that the preset's arms need."""
+    from littoral.training.presets import get_preset, require_weights
+
+    if preset is not None:
+        named = get_preset(preset)
+        require_weights(named, named.compared if arms is None else arms)
+
+
 def names_in(text: str | None) -> list[str] | None:
     """`fused, deep` as two names."""
     return None if text is None else [name.strip() for name in text.split(",")]
@@ -42,21 +51,29 @@ def names_in(text: str | None) -> list[str] | None:
 class Following:
     """Runs as they go, on standard error: how many are there already, and a bar or lines for each that is trained.
 
-    `curves`: a folder that gets a folder of curves for each run, or None.
+    `curves`: a folder that gets a folder of curves for each run, or None. `on_features` is told of features.
     """
 
-    def __init__(self, out: Path | None, quiet: bool, curves: Path | None, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        out: Path | None,
+        quiet: bool,
+        curves: Path | None,
+        stack: contextlib.ExitStack,
+        on_features: Callable[[int, int], None],
+    ) -> None:
         self.out = out
         self.quiet = quiet
         self.curves = curves
         self.stack = stack
+        self.on_features = on_features
         self.runs = 0
 
     def runner(self) -> Runner:
         """Who does the runs."""
         from littoral.studies.running import one_by_one
 
-        return one_by_one(self.observer)
+        return one_by_one(self.observer, self.on_features)
 
     def observer(self, task: Task) -> Observer:
         """Follow one training."""
@@ -88,9 +105,9 @@ def followed(out: Path | None, quiet: bool, curves: Path | None = None) -> Itera
     from littoral.report.write import write_report
     from littoral.studies.results import ResultsFolder
 
-    with contextlib.ExitStack() as stack:
+    with bar("computing features", quiet) as on_features, contextlib.ExitStack() as stack:
         try:
-            yield Following(out, quiet, curves, stack)
+            yield Following(out, quiet, curves, stack, on_features)
         except Interrupted:
             stack.close()
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"

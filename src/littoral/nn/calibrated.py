@@ -161,7 +161,10 @@ class CalibratedNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Answer:
         """All answers to normalised images."""
-        features = self.network.branch_features(x)
+        return self.answer(self.network.branch_features(x))
+
+    def answer(self, features: Mapping[str, Tensor]) -> Answer:
+        """The same from what each fused branch gives, see `FusionNet.branch_features`."""
         logits = self.network.combined(self.network.opinions_on(features))
         probabilities = (logits / self.temperature).softmax(1)
         if self.calibration is None:

@@ -51,7 +51,7 @@ def compare(
     notes: Mapping[str, Any] | None = None,
     names: Sequence[str] = (),
 ) -> Comparison:
-    """Train each of `arms` (None: `DEFAULT_ARMS`) with `seeds` seeds, from `first_seed` up; test each run once.
+    """Train each of `arms` (None: the preset's choice) with `seeds` seeds, from `first_seed` up; test each run once.
 
     `preset`: a name, or a Preset of one's own; None: `few` or `swift`, by the number of labels. `beside`: arms of other
     presets, each `PRESET:ARM`, or `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps`
@@ -66,7 +66,6 @@ def compare(
     `out`: a folder in which each finished run is kept, with what was predicted for each test image, beside
     `results.json`. The same call goes on from the runs that are there, and comes to the same as if it had never been
     cut off; more seeds and more arms add runs. `notes`: what `results.json` is to hold besides, such as a command.
-
     Raises InputError for unknown names, for numbers that cannot be, and for a folder that holds another comparison,
     that somebody else is at work in, or that has a damaged file.
     """

@@ -16,7 +16,7 @@ from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
-from littoral.training.arms import DEFAULT_ARMS
+from littoral.training.beforehand import can_be_beforehand
 from littoral.training.presets import Preset, get_arm, get_preset
 from littoral.training.recipe import Balance, Recipe
 
@@ -35,6 +35,11 @@ class Contestant:
         """Parameters and multiply-accumulates of its network."""
         return config_cost(self.config)
 
+    @property
+    def on_features(self) -> bool:
+        """Whether all it learns is one linear layer, on features that can be computed once for all its runs."""
+        return self.preset.arms[self.arm].linear and can_be_beforehand(self.config)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -52,13 +57,13 @@ def contestants(
     beside: Sequence[str],
     balance: Balance | None,
 ) -> dict[str, Contestant]:
-    """Each arm by the name that it goes by in the result: `arms` (None: `DEFAULT_ARMS`), then those `beside`.
+    """Each arm by the name that it goes by in the result: `arms` (None: the preset's choice), then those `beside`.
 
     The latter are `PRESET:ARM` or `PRESET:ARM@EPOCHS` and trained as their preset says, but for `balance`. Raises
     InputError for an unknown arm and for a name that comes twice.
     """
     shape, classes = data.spec().shape, len(data.class_names)
-    own = tuple(arms) if arms is not None else DEFAULT_ARMS
+    own = tuple(arms) if arms is not None else preset.compared
     names = (*own, *beside)
     if not own or len(set(names)) < len(names):
         raise InputError(f"arms must be one or more different names, got {list(names)}")

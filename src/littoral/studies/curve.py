@@ -28,9 +28,10 @@ from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.one_run import Study, Task, identity, surroundings
 from littoral.studies.pictures import pictures, write_pictures
-from littoral.studies.pools import mean_opinion, pool_of, pool_of_rest
+from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of_rest
 from littoral.studies.results import ResultsFolder, opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
+from littoral.training.beforehand import Beforehand
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, choose_device
@@ -79,15 +80,17 @@ def curve(
     on_run: Callable[[LearningCurve], None] | None = None,
     on_plan: Callable[[str], None] | None = None,
     notes: Mapping[str, Any] | None = None,
+    on_features: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
-    """Train each of `arms` (None: `DEFAULT_ARMS`) at each of `budgets` with each seed; test each run once.
+    """Train each of `arms` (None: the preset's own choice) at each of `budgets` with each seed; test each run once.
 
     `budgets`: labels a class; None: see `default_budgets`. With one seed all budgets have the same test images, and the
     images of a smaller one are among those of a larger one. `preset` None: `few` or `swift`, by the number of labels of
     the largest budget. `unlabelled` (m, height, width, channels): images of the form of `data`, among which to find
     those to label next; None: the training images that the largest budget leaves over. `names`: what each of these
-    images, or of `data`, is called. `on_plan` is told before training what so few budgets or seeds leave unsaid. The
-    rest is as in `compare`.
+    images, or of `data`, is called. `on_plan` is told before training what so few budgets or seeds leave unsaid.
+    `on_features` is told (images done, images in all) while features of those images are computed. The rest is as in
+    `compare`.
 
     `out`: a folder for each finished run, the models of the arms shallow and deep, `results.json`, and at the end
     `curve.png` and `label_next.csv`. The same call goes on from the runs that are there; more seeds, arms and budgets
@@ -161,13 +164,15 @@ def curve(
             if len(finished) < len(tasks):
                 tell(result())
 
-        def opinion(name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        def opinion(name: str, of_pool: Beforehand | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             those = [it for it in finished if it.task.name == name and it.task.budget == largest]
-            return mean_opinion(pool, {it.task.seed: _model(it, folder) for it in those}, place)
+            return mean_opinion(pool, {it.task.seed: _model(it, folder) for it in those}, place, of_pool)
 
         following: LabelNext | None = None
         if set(JUDGES) <= set(those):
-            (rows, shallow), (_, deep) = (opinion(name) for name in JUDGES)
+            judges = [those[name].config for name in JUDGES if those[name].on_features]
+            of_pool = pool_features(pool, judges, data, place, on_features) if judges else None
+            (rows, shallow), (_, deep) = (opinion(name, of_pool) for name in JUDGES)
             following = label_next(shallow, deep, rows, pool.names, data.class_names)
         so_far = result()
         classes = class_errors(judged(so_far.points[largest]), data.labels, data.class_names)

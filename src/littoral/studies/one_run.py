@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 import littoral
 from littoral.evaluation.metrics import evaluate
 from littoral.images.store import ImageStore
-from littoral.model_file import model_bytes
+from littoral.model_file import can_be_slim, model_bytes
 from littoral.nn.cost import Cost
-from littoral.nn.inference import predict_with_heads
+from littoral.nn.inference import predict_from_vectors, predict_with_heads
 from littoral.studies.contestants import Contestant, Parts
 from littoral.studies.for_report import looks
 from littoral.studies.latency import Latency, measure_latency
 from littoral.studies.stored import StoredRun
+from littoral.training.beforehand import Beforehand, features_beforehand
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset
 from littoral.training.recipe import Recipe
@@ -115,12 +117,34 @@ def surroundings(data: ImageStore) -> dict[str, Any]:
     }
 
 
-def one_run(study: Study, task: Task, observer: Observer, latency: Latency | None) -> Done:
-    """Train and test once. `latency` where it was measured on another run of the arm."""
+def known_features(study: Study, tasks: Iterable[Task], on_features: Callable[[int, int], None]) -> Beforehand | None:
+    """The features of all images that these runs need, of the arms that take them; None where there is no such arm."""
+    takers = [task for task in tasks if task.contestant.on_features]
+    if not takers:
+        return None
+    data = study.data
+    rows = np.concatenate([rows for task in takers for rows in (task.parts.train, task.parts.test)])
+    configs = list({task.name: task.contestant.config for task in takers}.values())
+    return features_beforehand(configs, data.images, rows, data.spec(), data.source, study.place, on_features)
+
+
+def one_run(
+    study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None = None
+) -> Done:
+    """Train and test once. `latency` where it was measured on another run of the arm.
+
+    `features`: what `known_features` gave for the runs of the study.
+    """
     arm, parts, data = task.contestant, task.parts, study.data
-    trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts.train), task.seed, study.place, observer)
-    test = data.subset(parts.test)
-    probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
+    train, test = data.subset(parts.train), data.subset(parts.test)
+    opinions: dict[str, NDArray[np.float32]] = {}
+    if features is not None and arm.on_features:
+        of_train, of_test = (features.of(arm.config, rows) for rows in (parts.train, parts.test))
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, study.place, observer, features=of_train)
+        probabilities = predict_from_vectors(trained.model, of_test)
+    else:
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, study.place, observer)
+        probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
     run = StoredRun(
         arm=task.name,
         seed=task.seed,
@@ -133,7 +157,7 @@ def one_run(study: Study, task: Task, observer: Observer, latency: Latency | Non
         opinions=opinions,
         looks=looks(trained, test, parts.test) if task.looks else None,
     )
-    return Done(task, run, model_bytes(trained) if task.keep else None)
+    return Done(task, run, model_bytes(trained, can_be_slim(arm.config)) if task.keep else None)
 
 
 def _code() -> str:

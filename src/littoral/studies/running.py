@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from littoral.files import write_atomically
 from littoral.studies.contestants import Contestant
 from littoral.studies.latency import Latency
-from littoral.studies.one_run import Done, Study, Task, one_run
+from littoral.studies.one_run import Done, Study, Task, known_features, one_run
 from littoral.studies.results import ResultsFolder
 from littoral.studies.runs import Arm, Run, run_of
 from littoral.studies.stored import StoredRun
@@ -35,14 +35,21 @@ class Finished:
     model: bytes | None = None
 
 
-def one_by_one(observer: Callable[[Task], Observer] | None = None) -> Runner:
-    """One task after the other, in their order, in this process; `observer` gives one for each training."""
+def one_by_one(
+    observer: Callable[[Task], Observer] | None = None,
+    on_features: Callable[[int, int], None] = lambda done, total: None,
+) -> Runner:
+    """One task after the other, in their order, in this process; `observer` gives one for each training.
+
+    `on_features` is told (images done, images in all) while features are computed that several runs take.
+    """
 
     def run(study: Study, tasks: Sequence[Task], latencies: Mapping[str, Latency]) -> Iterator[Done]:
         known = dict(latencies)
+        features = known_features(study, tasks, on_features)
         for task in tasks:
             follow = Silent() if observer is None else observer(task)
-            done = one_run(study, task, follow, known.get(task.name))
+            done = one_run(study, task, follow, known.get(task.name), features)
             known.setdefault(task.name, _latency(done.run))
             yield done
 

@@ -34,10 +34,14 @@ PROBE_CELLS = 4
 
 @dataclass(frozen=True)
 class Arm:
-    """`linear`: its only weights are those of one linear head, and they are not trained but fitted, by `probe.py`."""
+    """`linear`: its only weights are those of one linear head, and they are not trained but fitted, by `probe.py`.
+
+    `grouped`: by `groups.py`, also where there is one group of features, as one arm among others with several.
+    """
 
     build: Build
     linear: bool = False
+    grouped: bool = False
 
 
 def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping[str, Arm]:

@@ -40,15 +40,23 @@ ITERATIONS = 100
 """Of the fit of a read-out. Where it would go on, it gains nothing that can be seen."""
 
 
-def fit_measures(model: FusionNet, store: ImageStore, spec: ImageSpec, seed: int) -> dict[str, Tensor]:
+def fit_measures(
+    model: FusionNet,
+    store: ImageStore,
+    spec: ImageSpec,
+    seed: int,
+    features: Float32[np.ndarray, "n size"] | None = None,
+) -> dict[str, Tensor]:
     """The tensors of a calibration, see `CalibratedNet`, from images that `model` was trained on, by `seed` some.
 
-    Novelty is such that its median over them is 1.
+    Novelty is such that its median over them is 1. `features`: the `branch_vectors` of these images, where they are
+    known.
     """
     sizes = {name: feature.size for name, feature in model.config.fused_specs().items()}
     most = min(len(store), MOST_IMAGES, max(MOST_NUMBERS // sum(sizes.values()), 1))
-    part = store.subset(np.sort(np.random.default_rng(seed).permutation(len(store))[:most]))
-    features = branch_vectors(model, part.images, spec)
+    some = np.sort(np.random.default_rng(seed).permutation(len(store))[:most])
+    part = store.subset(some)
+    features = branch_vectors(model, part.images, spec) if features is None else features[some]
     classes = model.config.classes
     fitted = _named("novelty", fit_novelty(features, part.labels, list(sizes.values()), classes, seed))
     sides = side_sizes(model.config)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from littoral.errors import InputError
@@ -71,6 +71,7 @@ def fit_arm(
     sample_weight: Float64[np.ndarray, " n"] | None = None,
     time_budget: float | None = None,
     unlabelled: UInt8[np.ndarray, "m height width channels"] | None = None,
+    features: Float32[np.ndarray, "n size"] | None = None,
 ) -> TrainedModel:
     """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
 
@@ -83,7 +84,8 @@ def fit_arm(
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
     An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, and `probe` in the
-    record tells how it went. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
+    record tells how it went. `features`: what the branches of such an arm make of the images, see `beforehand.py`;
+    None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
     tells what was learned; that takes as long as the training.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
@@ -167,7 +169,9 @@ def fit_arm(
     model = seeded_model(config, seed)
     left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
     if linear:
-        fitted, fit = fit_probe(model, store.images, store.labels, spec, weights, device)
+        fitted, fit = fit_probe(
+            model, store.images, store.labels, spec, weights, device, features, preset.arms[arm].grouped
+        )
         observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
