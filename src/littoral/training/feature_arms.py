@@ -44,7 +44,7 @@ def arms_of_backbone(light: tuple[str, ...], backbone: BackboneConfig) -> Mappin
 def _arms(fused: Build, shallow: Build, deep: Build, others: Mapping[str, Build]) -> Mapping[str, Arm]:
     """The arms that every preset has, then the others; what is not one linear layer on fixed features is refused."""
     arms = arms_of(fused, shallow, deep, single=deep)
-    linear = {"fused": fused, "shallow": shallow, "deep": deep, "fused-concat": fused, **others}
+    linear = {"fused": fused, "shallow": shallow, "deep": deep, **others}
     refused = {name: Arm(_no_other_fusion) for name in arms if name.startswith("fused-")}
     return {**arms, **refused, **{name: Arm(build, linear=True, grouped=True) for name, build in linear.items()}}
 
