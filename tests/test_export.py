@@ -273,6 +273,9 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     )
     assert code == 0, err
     document = json.loads(out)
+    page = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `export` |"))
+    assert all(f"`{name}`" in row for name in document)
     assert {file["name"] for file in document["files"]} == {MODEL_FILE, RUNNER_FILE}
     assert document["parity"]["images"] == 290
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
