@@ -92,6 +92,7 @@ def agrees(case: FusionNetConfig) -> None:
     assert parity.largest_difference <= MOST_APART
 
 
+@pytest.mark.timeout(900)  # half a minute of a core that nobody else wants
 def test_every_branch_agrees_on_images_of_any_size() -> None:
     agrees(FusionNetConfig((3, 12, 14), 4, {name.replace("-", "_"): branch for name, branch in KINDS.items()}))
 
