@@ -92,6 +92,7 @@ def agrees(case: FusionNetConfig) -> None:
     assert parity.largest_difference <= MOST_APART
 
 
+@pytest.mark.timeout(900)  # half a minute of a core that nobody else wants
 def test_every_branch_agrees_on_images_of_any_size() -> None:
     agrees(FusionNetConfig((3, 12, 14), 4, {name.replace("-", "_"): branch for name, branch in KINDS.items()}))
 
@@ -273,6 +274,9 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     )
     assert code == 0, err
     document = json.loads(out)
+    page = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `export` |"))
+    assert all(f"`{name}`" in row for name in document)
     assert {file["name"] for file in document["files"]} == {MODEL_FILE, RUNNER_FILE}
     assert document["parity"]["images"] == 290
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
