@@ -12,7 +12,7 @@ from littoral.cli.data import data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.report import write_report
 from littoral.cli.settings import set_threads
-from littoral.cli.study import balance_asked, followed, names_in
+from littoral.cli.study import balance_asked, followed, names_in, require_ray
 from littoral.errors import InputError
 from littoral.words import interval, percent, points, points_interval
 
@@ -61,6 +61,7 @@ def compare(
         float,
         typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
     ] = 0.05,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -78,6 +79,7 @@ def compare(
     if not 0 < expected_error <= 0.5:
         raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
     set_threads(threads)
+    require_ray(ray)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -94,7 +96,7 @@ def compare(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    with followed(out, quiet, write_report) as following:
+    with followed(out, quiet, ray, write_report) as following:
         result = study.compare(
             loaded.store,
             preset=preset,

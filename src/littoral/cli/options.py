@@ -92,5 +92,14 @@ Steps = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or a GPU's name such as cuda:0.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads to compute with.", show_default="all cores")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Do the runs on a Ray cluster, several at once: HOST:PORT of its head, or local for this machine alone.",
+        show_default="one after the other, here",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]

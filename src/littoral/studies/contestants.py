@@ -16,7 +16,7 @@ from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
-from littoral.training.arms import DEFAULT_ARMS
+from littoral.training.arms import DEFAULT_ARMS, Described
 from littoral.training.presets import Preset, get_arm, get_preset
 from littoral.training.recipe import Balance, Recipe
 
@@ -34,6 +34,12 @@ class Contestant:
     def cost(self) -> Cost:
         """Parameters and multiply-accumulates of its network."""
         return config_cost(self.config)
+
+    @property
+    def alone(self) -> Contestant:
+        """The same with no other arm in its preset, and this one described: what can be sent to another process."""
+        arm = replace(self.preset.arms[self.arm], build=Described(self.config))
+        return replace(self, preset=replace(self.preset, arms={self.arm: arm}))
 
 
 @dataclass(frozen=True)
