@@ -11,7 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
-from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights, require_ray
 from littoral.errors import InputError
 from littoral.words import interval, percent, points, points_interval
 
@@ -61,6 +61,7 @@ def compare(
         float,
         typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
     ] = 0.05,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -81,6 +82,7 @@ def compare(
     require_preset_weights(preset, names_in(arms))
     set_threads(threads)
     curves = log_folder(log)
+    require_ray(ray, log)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -97,7 +99,7 @@ def compare(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    with followed(out, quiet, curves) as following:
+    with followed(out, quiet, ray, curves) as following:
         result = study.compare(
             loaded.store,
             preset=preset,

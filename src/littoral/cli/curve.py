@@ -11,7 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
-from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights, require_ray
 from littoral.errors import InputError
 from littoral.words import interval, percent, points, points_interval
 
@@ -65,6 +65,7 @@ def curve(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -82,6 +83,7 @@ def curve(
     amounts = None if budgets is None else _parse_budgets(budgets)
     require_preset_weights(preset, names_in(arms))
     set_threads(threads)
+    require_ray(ray)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -102,7 +104,7 @@ def curve(
     if unlabelled is not None:
         others, paths = read_unlabelled(unlabelled, loaded.store.spec())
         names = [str(path) for path in paths]
-    with followed(out, quiet) as following:
+    with followed(out, quiet, ray) as following:
         result = study.curve(
             loaded.store,
             preset=preset,

@@ -102,5 +102,14 @@ Log = Annotated[
         show_default="no curves",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Do the runs on a Ray cluster, several at once: HOST:PORT of its head, or local for this machine alone.",
+        show_default="one after the other, here",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from littoral.cli.data import bar, one_of
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import say
+from littoral.errors import InputError
 from littoral.words import count
 
 if TYPE_CHECKING:
@@ -48,9 +50,21 @@ def names_in(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
+def require_ray(address: str | None, log: str | None = None) -> None:
+    """Raise InputError, before images are read, for a cluster that is not there, and where `--log` is given too."""
+    if address is None:
+        return
+    if log is not None:
+        raise InputError("--log follows trainings in this process, --ray does them elsewhere: leave one of them out")
+    from littoral.scale.cluster import require_cluster
+
+    require_cluster(address)
+
+
 class Following:
     """Runs as they go, on standard error: how many are there already, and a bar or lines for each that is trained.
 
+    With `ray`, the address of a cluster, the runs are done there; then one bar, or a line a run, is for all of them.
     `curves`: a folder that gets a folder of curves for each run, or None. `on_features` is told of features.
     """
 
@@ -58,22 +72,36 @@ class Following:
         self,
         out: Path | None,
         quiet: bool,
+        ray: str | None,
         curves: Path | None,
         stack: contextlib.ExitStack,
         on_features: Callable[[int, int], None],
     ) -> None:
         self.out = out
         self.quiet = quiet
+        self.ray = ray
         self.curves = curves
         self.stack = stack
         self.on_features = on_features
-        self.runs = 0
+        self.runs = self.asked = 0
+        self.move: Callable[[int, int], None] | None = None
 
     def runner(self) -> Runner:
         """Who does the runs."""
         from littoral.studies.running import one_by_one
 
-        return one_by_one(self.observer, self.on_features)
+        if self.ray is None:
+            return one_by_one(self.observer, self.on_features)
+        from littoral.scale.studies import on_ray
+
+        return on_ray(self.ray, self.begin)
+
+    def begin(self, runs: int) -> None:
+        """Follow so many runs that are done elsewhere, beside those that are there."""
+        self.asked = self.runs + runs
+        self.move = self.stack.enter_context(bar("runs", self.quiet))
+        if not self.quiet:
+            say(f"{count(runs, 'run')} on the Ray cluster {self.ray}")
 
     def observer(self, task: Task) -> Observer:
         """Follow one training."""
@@ -91,14 +119,20 @@ class Following:
 
     def told(self, result: Comparison | LearningCurve) -> None:
         """Take note of the result so far, and say how many runs there were before the first training."""
-        if not self.runs and not self.quiet:
+        if self.move is not None:
+            self.move(result.finished, self.asked)
+            if not self.quiet and not sys.stderr.isatty():
+                say(f"{result.finished:,} of {count(self.asked, 'run')} done")
+        elif not self.runs and not self.quiet:
             say(f"{self.out}: {count(result.finished, 'finished run')} found")
         self.runs = result.finished
 
 
 @contextlib.contextmanager
-def followed(out: Path | None, quiet: bool, curves: Path | None = None) -> Iterator[Following]:
-    """Follow a study whose folder is `out`; at its end, and when it is interrupted, the folder gets its report.
+def followed(out: Path | None, quiet: bool, ray: str | None, curves: Path | None = None) -> Iterator[Following]:
+    """Follow a study whose folder is `out`, done on the cluster `ray` if any.
+
+    At its end, and when it is interrupted, the folder gets its report.
 
     Raises Interrupted, which says what is kept.
     """
@@ -107,7 +141,7 @@ def followed(out: Path | None, quiet: bool, curves: Path | None = None) -> Itera
 
     with bar("computing features", quiet) as on_features, contextlib.ExitStack() as stack:
         try:
-            yield Following(out, quiet, curves, stack, on_features)
+            yield Following(out, quiet, ray, curves, stack, on_features)
         except Interrupted:
             stack.close()
             kept = "nothing is kept: give --out DIR to keep the runs that were finished"

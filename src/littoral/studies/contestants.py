@@ -16,6 +16,7 @@ from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
+from littoral.training.arms import Described
 from littoral.training.beforehand import can_be_beforehand
 from littoral.training.presets import Preset, get_arm, get_preset
 from littoral.training.recipe import Balance, Recipe
@@ -39,6 +40,12 @@ class Contestant:
     def on_features(self) -> bool:
         """Whether all it learns is one linear layer, on features that can be computed once for all its runs."""
         return self.preset.arms[self.arm].linear and can_be_beforehand(self.config)
+
+    @property
+    def alone(self) -> Contestant:
+        """The same with no other arm in its preset, and this one described: what can be sent to another process."""
+        arm = replace(self.preset.arms[self.arm], build=Described(self.config))
+        return replace(self, preset=replace(self.preset, arms={self.arm: arm}))
 
 
 @dataclass(frozen=True)

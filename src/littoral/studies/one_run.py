@@ -93,17 +93,23 @@ class Done:
 
 def identity(data: ImageStore, preset: Preset, recipe: Recipe, place: torch.device) -> dict[str, Any]:
     """What all runs of a study share, as plain JSON: code, libraries, machine, images, preset and recipe."""
+    return software() | {
+        "threads": torch.get_num_threads(),
+        "device": str(place),
+        "data_sha256": data.fingerprint(),
+        "preset": preset.name,
+        "recipe": asdict(recipe),
+    }
+
+
+def software() -> dict[str, str]:
+    """The code, the libraries and the kind of machine that decide what a run comes to."""
     return {
         "littoral": __version__,
         "code": _code(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": str(place),
-        "data_sha256": data.fingerprint(),
-        "preset": preset.name,
-        "recipe": asdict(recipe),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from littoral.errors import InputError
 from littoral.nn.branch import BranchConfig
 from littoral.nn.cost import config_cost
 from littoral.nn.fixed.hog import HogConfig
@@ -42,6 +43,22 @@ class Arm:
     build: Build
     linear: bool = False
     grouped: bool = False
+
+
+@dataclass(frozen=True)
+class Described:
+    """A `Build` of one architecture that is there already, for images of its shape and its number of classes."""
+
+    config: FusionNetConfig
+
+    def __call__(self, image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        """The architecture; raises InputError for other images and classes."""
+        if (image_shape, classes) != (self.config.image_shape, self.config.classes):
+            raise InputError(
+                f"it is for images of {self.config.image_shape} (channels, height, width) and {self.config.classes} "
+                f"classes, got {image_shape} and {classes}"
+            )
+        return self.config
 
 
 def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping[str, Arm]:
