@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from littoral.calibrate import Fit, Way, fit_calibrated, require_max_error
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
 from littoral.images.named import NAMES
@@ -51,18 +54,23 @@ def fit_file(
     resume: bool,
     time_budget: float | None = None,
     unlabelled: NDArray[np.uint8] | None = None,
+    calibrate: Way = "none",
+    max_error: float = 0.01,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
     `labels_per_class`: train on so many images of each class only. `resume`: go on from the checkpoint of the same run
     where there is one. `time_budget`: seconds that training may take, see `fit_arm`. `unlabelled`: images without a
     label to train on too, see there; such a run keeps no checkpoint. Those that are equal to a test image are left out.
+    `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
     """
     height, width, channels = data.images.shape[1:]
     get_arm(preset, arm, (channels, height, width), len(data.class_names))
+    require_max_error(max_error)
     require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:
@@ -76,20 +84,27 @@ def fit_file(
     train_part, test_part = _parts(data, seed, labels_per_class)
     if unlabelled is not None:
         unlabelled = unlabelled[~np.isin(pixel_hashes(unlabelled), pixel_hashes(test_part.images))]
-    trained = fit_arm(
-        preset,
-        arm,
-        recipe,
-        train_part,
-        seed,
-        device,
-        observer,
-        checkpoint=checkpoint,
-        resume=resume,
-        shown=test_part if preset.shows_test_accuracy else None,
-        time_budget=time_budget,
-        unlabelled=unlabelled,
-    )
+
+    def first(rows: NDArray[np.int64]) -> TrainedModel:
+        return fit_arm(
+            preset,
+            arm,
+            recipe,
+            train_part if len(rows) == len(train_part) else train_part.subset(rows),
+            seed,
+            device,
+            observer,
+            checkpoint=checkpoint,
+            resume=resume,
+            shown=test_part if preset.shows_test_accuracy else None,
+            time_budget=time_budget,
+            unlabelled=unlabelled,
+        )
+
+    def again(rows: NDArray[np.int64], short: Recipe) -> TrainedModel:
+        return fit_arm(preset, arm, short, train_part.subset(rows), seed, device, observer, unlabelled=unlabelled)
+
+    trained = fit_calibrated(Fit(first, again), _tied(train_part), seed, calibrate, max_error, tell)
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
     figures = evaluate_model(trained, test_part)
@@ -103,6 +118,13 @@ def fit_file(
     save_model(trained, target)
     checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _tied(part: ImageStore) -> ImageStore:
+    """Of a public set only images that are equal are tied: to look for those nearly so takes longer than `swift`."""
+    if part.source not in NAMES or part.ties is not None:
+        return part
+    return replace(part, ties=np.unique(pixel_hashes(part.images), return_inverse=True)[1].astype(np.int64))
 
 
 def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:

@@ -23,7 +23,7 @@ def evaluate(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Accuracy with its interval, calibration, each class, and what is taken for what.
+    """Accuracy with its interval, calibration, errors among the surest answers, each class, what is taken for what.
 
     On the test part of data that came split, else on all images; never on images that the model was trained on.
 
@@ -68,8 +68,30 @@ def evaluate(
         f"{part}{data}{', less the images trained on' if unseen.dropped else ''}\n"
         f"accuracy {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, n = {figures.n:,})\n"
         f"balanced accuracy {percent(figures.balanced_accuracy)} %, macro F1 {percent(figures.macro_f1)} %, "
-        f"calibration error {percent(figures.ece)} %\n"
+        f"calibration error {percent(figures.ece)} %"
     )
+    if figures.accepted is not None:
+        kept = figures.accepted
+        print(
+            f"accepted: {percent(kept.coverage)} % of the images, {percent(kept.accuracy)} % of these right "
+            f"(95 % interval {interval(kept.ci95)}, {kept.wrong:,} wrong of {kept.n:,})"
+        )
+    print()
+    print_table(
+        ["surest %", "images", "confidence from", "wrong", "accuracy %", "95 % interval"],
+        [
+            [
+                f"{100 * row.coverage:g}",
+                f"{row.n:,}",
+                f"{row.confidence:.4f}",
+                f"{row.wrong:,}",
+                percent(row.accuracy),
+                interval(row.ci95),
+            ]
+            for row in figures.coverage
+        ],
+    )
+    print()
     print_table(
         ["class", "images", "precision %", "recall %", "F1 %", "most often taken for"],
         [

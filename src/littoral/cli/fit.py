@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from littoral.images.store import ImageStore
+    from littoral.nn.calibrated import Calibration
 
 
 def fit(
@@ -46,6 +47,16 @@ def fit(
         ),
     ] = None,
     balance: options.Balance = None,
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            help="Images to calibrate on: holdout (a sixth of the training part), folds (out of fold, in twice the "
+            "time of the training), auto (holdout from 10,000 images on, else folds) or none."
+        ),
+    ] = "auto",
+    max_error: Annotated[
+        float, typer.Option(help="Share of errors that the answers a calibrated model accepts may have.")
+    ] = 0.01,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
@@ -69,6 +80,9 @@ def fit(
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
+    from dataclasses import asdict
+
+    from littoral.calibrate import WAYS, require_max_error
     from littoral.cli.progress import follow
     from littoral.errors import InputError
     from littoral.fit_file import checkpoint_of, fit_file, preset_for
@@ -86,6 +100,8 @@ def fit(
             "--time-budget is a positive number of seconds, without --epochs and --steps, "
             f"got {time_budget} with {epochs} epochs and {steps} steps"
         )
+    calibrating = one_of("--calibrate", calibrate, WAYS)
+    require_max_error(max_error)
     place = choose_device(device)
     set_threads(threads)
     parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
@@ -137,6 +153,9 @@ def fit(
                 resume=resume,
                 time_budget=time_budget,
                 unlabelled=others,
+                calibrate=calibrating,
+                max_error=max_error,
+                tell=(lambda line: None) if quiet else say,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -152,6 +171,8 @@ def fit(
     found = record["unlabelled"]
     if found is not None:
         say(_what_became_of(found))
+    if trained.calibration is not None and trained.calibration.least_confidence is None:
+        say(_why_no_threshold(trained.calibration))
     if json:
         print_json(
             {
@@ -168,6 +189,7 @@ def fit(
                 "test": test,
                 "unlabelled": found,
                 "balance": trained.recipe.balance,
+                "calibration": None if trained.calibration is None else asdict(trained.calibration),
                 "out": str(target),
             }
             | data_json(loaded)
@@ -180,6 +202,7 @@ def fit(
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
             f"{record['train_seconds']:.1f} s of training ({record['steps']:,} steps), "
             f"preset {chosen.name}, seed {seed}\n"
+            f"{_accepts(trained.calibration)}"
             f"model file: {target}"
         )
 
@@ -208,3 +231,24 @@ def _what_became_of(found: dict[str, Any]) -> str:
         f"{found['spread']:,} with them"
     )
     return f"{count} {'were trained on' if found['used'] else 'are left out, since they do harm'}: {checked}"
+
+
+def _why_no_threshold(calibration: Calibration) -> str:
+    """Why the model accepts and rejects nothing, in a sentence."""
+    wanted = f"{100 * calibration.max_error:g} % errors among accepted answers"
+    if calibration.needed is not None:
+        return (
+            f"no answers are rejected: a bound of {wanted} needs {calibration.needed:,} images to calibrate on, "
+            f"here are {calibration.images:,}; allow more by --max-error"
+        )
+    return f"no answers are rejected: even the surest half has too many errors for {wanted}; allow more by --max-error"
+
+
+def _accepts(calibration: Calibration | None) -> str:
+    """What is accepted, in a line; empty where there is no threshold."""
+    if calibration is None or calibration.coverage is None:
+        return ""
+    return (
+        f"accepts {percent(calibration.coverage)} % of {calibration.images:,} calibration images, "
+        f"with {100 * calibration.max_error:g} % errors at most\n"
+    )

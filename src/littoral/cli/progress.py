@@ -35,6 +35,8 @@ class Bar:
         """Show the bar."""
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
+        if self.task is not None:  # of a training before this one
+            self.progress.remove_task(self.task)
         self.task = self.progress.add_task(self.title, total=plan.steps, completed=plan.start_step, figures="starting")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:

@@ -124,6 +124,8 @@ class Backbone(Branch):
             )
         if self.config.tuned:
             return self._taps(x)
+        if torch.compiler.is_exporting():  # a graph holds for any number of images, and has no parts
+            return self._taps(x)
         with torch.no_grad():
             at_once = len(x) if x.is_cuda else max(1, PIXELS_AT_ONCE // (x.shape[2] * x.shape[3]))
             if len(x) <= at_once:

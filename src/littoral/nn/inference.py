@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor, nn
 
+from littoral.nn.calibrated import CalibratedNet
 from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
 from littoral.nn.model import FusionNet
@@ -30,6 +32,31 @@ def predict_probabilities(
     """
     with _evaluating(model):
         return torch.cat([model(x) for x in _batches(model, images, spec)]).softmax(1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """An `Answer` of CalibratedNet for many images, as arrays."""
+
+    probabilities: Float32[np.ndarray, "n classes"]
+    shallow_probabilities: Float32[np.ndarray, "n classes"] | None
+    deep_probabilities: Float32[np.ndarray, "n classes"] | None
+    novelty: Float32[np.ndarray, " n"] | None
+    accepted: Bool[np.ndarray, " n"] | None
+
+
+def predict_answers(
+    net: CalibratedNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> Answers:
+    """All that a calibrated network says of these images; mode and place as above."""
+    with _evaluating(net):
+        answers = [net(x) for x in _batches(net, images, spec)]
+        probabilities, *others = zip(*answers, strict=True)
+        return Answers(torch.cat(probabilities).cpu().numpy(), *(_joined(column) for column in others))
+
+
+def _joined(parts: Sequence[Tensor | None]) -> np.ndarray | None:
+    return None if parts[0] is None else torch.cat([part for part in parts if part is not None]).cpu().numpy()
 
 
 def branch_vectors(

@@ -165,7 +165,10 @@ class FusionNet(nn.Module):
         Without branch heads there is only `fused`, and with late fusion there are only these. They come in the order
         of `votes`, the number that each one's log-probabilities count for.
         """
-        features = self.branch_features(x)
+        return self.opinions_on(self.branch_features(x))
+
+    def opinions_on(self, features: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "batch classes"]]:
+        """As `opinions`, from the branches' features, which `branch_features` gives."""
         logits = {}
         if self.fusion is not None and self.head is not None:
             logits[FUSED] = self.head(self.fusion(list(features.values())))

@@ -6,19 +6,20 @@ import datetime
 import hashlib
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
-from torch import nn
+from torch import Tensor, nn
 
 from littoral.errors import InputError
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
+from littoral.nn.calibrated import CalibratedNet, Calibration
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
 from littoral.specs import ImageSpec
@@ -37,13 +38,23 @@ from littoral.version import __version__
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """All that a model file holds: weights, images, classes, recipe, and the record of how it was made (plain JSON)."""
+    """All that a model file holds: weights, images, classes, recipe, and the record of how it was made (plain JSON).
+
+    `calibration`, where the model was calibrated, and the tensors that go with it.
+    """
 
     model: FusionNet
     image: ImageSpec
     class_names: tuple[str, ...]
     recipe: Recipe
     record: dict[str, Any]
+    calibration: Calibration | None = None
+    calibration_tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def calibrated(trained: TrainedModel) -> CalibratedNet:
+    """The network of a trained model with its calibration, ready to answer, where the model's weights are."""
+    return CalibratedNet(trained.model, trained.calibration, trained.calibration_tensors).eval()
 
 
 def fit_arm(
