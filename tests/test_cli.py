@@ -86,7 +86,9 @@ def test_help_needs_no_torch() -> None:
     subprocess.check_call([sys.executable, "-c", code])
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "features", "compare", "curve", "report", "presets"])
+@pytest.mark.parametrize(
+    "command", ["fit", "evaluate", "predict", "features", "compare", "curve", "report", "serve", "presets"]
+)
 def test_each_command_has_help_with_an_example(call: Callable, command: str) -> None:
     code, out, _ = call(command, "--help")
     assert code == 0

@@ -9,8 +9,9 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.data import data_json, read_data
-from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
+from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
+from littoral.words import interval, percent
 
 if TYPE_CHECKING:
     from littoral.deploy.export import Exported
