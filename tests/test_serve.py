@@ -93,6 +93,8 @@ def test_many_images_are_answered_in_order_and_a_broken_one_says_why(client: Tes
     assert "is not a readable" in told[2]["error"]
     assert told[2]["label"] is None
     assert [row["label"] for row in told if row["error"] is None] == [row["label"] for row in alone]
+    (broken,) = client.post("/v1/predict", files={"image": ("a.png", b"no image")}).json()["predictions"]
+    assert (broken["name"], broken["label"], broken["top"]) == ("a.png", None, [])
 
 
 def test_a_large_photo_is_brought_to_the_models_form(client: TestClient, mnist: ImageStore) -> None:

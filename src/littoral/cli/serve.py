@@ -75,7 +75,7 @@ def serve(
         say(f"model {service.current.served.version} at http://{shown}:{opened.getsockname()[1]}{root_path}/")
         log_to_stderr()
         with contextlib.suppress(Interrupted):  # uvicorn raises the signal again when it has ended in good order
-            run_server(create_app(service, key), opened, root_path, limits)
+            run_server(create_app(service, key, root_path), opened, root_path, limits)
     return 0
 
 

@@ -88,16 +88,14 @@ class Service:
         if top > len(classes):
             raise ProblemError(422, f"top is 1 to {len(classes)}, the number of classes, got {top}")
         decoded = [await self._decoded(upload, served) for upload in found]
-        readable = [image for image in decoded if isinstance(image, np.ndarray)]
-        if not readable:
-            raise ProblemError(
-                422, f"the image {decoded[0]}" if len(found) == 1 else f"no image can be read: it {decoded[0]}"
-            )
-        outputs = await self.batcher.answer(served, np.stack(readable))
+        if not found[0].listed and isinstance(decoded[0], str):
+            raise ProblemError(422, f"the image {decoded[0]}")
 
         async def ask(images: Images) -> Outputs:
             return await self.batcher.answer(served, images)
 
+        readable = [image for image in decoded if isinstance(image, np.ndarray)]
+        outputs = await ask(np.stack(readable)) if readable else {}
         answers: list[dict[str, Any]] = []
         row = 0
         for upload, image in zip(found, decoded, strict=True):
@@ -129,13 +127,15 @@ class Service:
         self.metrics.model(self.current.served.version)
 
 
-def build_api(service: Service, locked: bool = False) -> FastAPI:
-    """The routes over a service. `locked`: the document says that a key is needed."""
+def build_api(service: Service, locked: bool = False, root_path: str = "") -> FastAPI:
+    """The routes over a service. The document says that they are at `root_path`, and, where `locked`, need a key."""
     api = FastAPI(
         title="littoral",
         version=__version__,
         summary="Labels for images, from one model",
         lifespan=service.running,
+        servers=[{"url": root_path or "/"}],
+        root_path_in_servers=False,
         docs_url=None,  # their pages would load scripts from elsewhere
         redoc_url=None,
     )
@@ -206,9 +206,12 @@ def build_api(service: Service, locked: bool = False) -> FastAPI:
     return api
 
 
-def create_app(service: Service, key: str | None = None) -> Guard:
-    """The whole server as one ASGI application. `key`: what clients of the API have to send, None where nothing."""
-    return Guard(build_api(service, locked=key is not None), key, service.metrics.request)
+def create_app(service: Service, key: str | None = None, root_path: str = "") -> Guard:
+    """The whole server as one ASGI application.
+
+    `key`: what clients of the API have to send, None where nothing. `root_path`: where a proxy has put the server.
+    """
+    return Guard(build_api(service, key is not None, root_path), key, service.metrics.request)
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -27,10 +27,11 @@ RETRY = {"Retry-After": "1"}
 
 @dataclass(frozen=True)
 class Upload:
-    """An image as it came, and its file name where it had one."""
+    """An image as it came, and its file name where it had one. `listed`: it is one of a list, which may be of one."""
 
     name: str | None
     content: bytes
+    listed: bool = True
 
 
 class EncodedImages(Form):
@@ -88,7 +89,7 @@ async def uploads(content_type: str, body: bytes, most: int) -> list[Upload]:
     """The images in a body, 1 to `most`; raises ProblemError 400, 413, 415 or 422 where there are none or too many."""
     kind = content_type.split(";", 1)[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
-        found = [Upload(None, body)]
+        found = [Upload(None, body, listed=False)]
     elif kind == "application/json":
         found = _in_json(body)
     elif kind == "multipart/form-data":

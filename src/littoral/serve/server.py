@@ -41,7 +41,12 @@ def run_server(app: ASGIApp, opened: socket.socket, root_path: str, limits: Limi
 
     Like uvicorn, it raises the signal again when all is done.
     """
-    config = uvicorn.Config(
+    asyncio.run(uvicorn.Server(server_config(app, root_path, limits)).serve(sockets=[opened]))
+
+
+def server_config(app: ASGIApp, root_path: str, limits: Limits) -> uvicorn.Config:
+    """What uvicorn is told."""
+    return uvicorn.Config(
         app,
         http=_protocol(limits.slow),
         ws="none",
@@ -54,7 +59,6 @@ def run_server(app: ASGIApp, opened: socket.socket, root_path: str, limits: Limi
         timeout_graceful_shutdown=round(limits.slow + limits.deadline) + 1,
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    asyncio.run(uvicorn.Server(config).serve(sockets=[opened]))
 
 
 def log_to_stderr() -> None:

@@ -22,14 +22,17 @@ export function about() {
 
 /** The model's answer for one image, a Blob. */
 export async function predict(image, top, explain) {
-  const options = { method: "POST", body: image, headers: { "Content-Type": "application/octet-stream" } };
-  const answer = await asked(`v1/predict?top=${top}&explain=${explain}`, options);
-  return { ...answer.predictions[0], model: answer.model };
+  const body = new FormData(); // in a list, an image that cannot be read is told of and is no failed request
+  body.append("image", image, image.name || "drawing.png");
+  const answer = await asked(`v1/predict?top=${top}&explain=${explain}`, { method: "POST", body });
+  const told = answer.predictions[0];
+  if (told.error) throw new NoAnswer("refused", told.error);
+  return { ...told, model: answer.model };
 }
 
 async function asked(path, options) {
   const key = sessionStorage.getItem("key");
-  const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
   for (let tries = 1; ; tries += 1) {
     let response;
     try {

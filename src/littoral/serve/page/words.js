@@ -46,7 +46,6 @@ const WORDS = {
     yes: "yes",
     no: "not sure",
     unknown: "no limit",
-    failed: "cannot be read",
     show: "Show {name}",
     about: "{classes} classes · {accuracy}model {version}",
     accuracy: "{percent} % right on {n} test images ({low} to {high} %) · ",
@@ -55,7 +54,7 @@ const WORDS = {
     go: "Continue",
     unreachable: "The server cannot be reached.",
     busy: "The server is busy; try again in a moment.",
-    image: "The image {detail}.",
+    image: "It {detail}.",
   },
   zh: {
     language: "语言",
@@ -102,7 +101,6 @@ const WORDS = {
     yes: "可以",
     no: "不确定",
     unknown: "无阈值",
-    failed: "无法读取",
     show: "查看 {name}",
     about: "{classes} 个类别 · {accuracy}模型 {version}",
     accuracy: "{n} 张测试图片中正确率 {percent}%（{low}–{high}%） · ",
@@ -111,7 +109,7 @@ const WORDS = {
     go: "继续",
     unreachable: "无法连接服务器。",
     busy: "服务器繁忙，请稍后再试。",
-    image: "图片无法使用：{detail}",
+    image: "无法识别：{detail}",
   },
 };
 
