@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from littoral.cli import audit, cache, compare, curve, evaluate, features, fit, predict, presets, report
+from littoral.cli import audit, cache, compare, curve, evaluate, features, fit, predict, presets, report, tune
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
@@ -36,6 +36,7 @@ app.command("predict")(predict.predict)
 app.command("features")(features.features)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)

@@ -66,7 +66,7 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.saf
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="A named model and recipe; `littoral presets` lists them.",
+        help="A named model and recipe; `littoral presets` lists them. Or a file .toml, as `littoral tune` writes it.",
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]
