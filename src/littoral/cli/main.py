@@ -27,6 +27,7 @@ from littoral.cli import (
     presets,
     report,
     serve,
+    tune,
 )
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
@@ -59,6 +60,7 @@ app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
