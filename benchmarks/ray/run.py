@@ -39,7 +39,7 @@ from littoral.training.run import choose_device, fit_arm
 
 ROWS = HERE / "rows.csv"
 MACHINES, TRIALS = 4, 1000
-STEPS, IMAGES, ROUNDS = 150, 3000, 3
+STEPS, IMAGES, ROUNDS = 100, 3000, 3
 STORE = 100 * 2**20
 
 
@@ -88,6 +88,7 @@ def machines(number: int, cpus: int) -> Iterator[None]:
     """A cluster of so many virtual machines, to which this process is connected."""
     from ray.cluster_utils import Cluster
 
+    os.environ |= {"RAY_worker_niceness": "0"}  # as plain processes: Ray would give way to all other work here
     head = {"num_cpus": cpus, "object_store_memory": STORE, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(number - 1):
