@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from littoral.cli import audit, cache, compare, curve, evaluate, features, fit, predict, presets, report, tune
+from littoral.cli import audit, cache, compare, curve, evaluate, features, fit, pack, predict, presets, report, tune
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
@@ -40,6 +40,7 @@ app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
+app.command("pack")(pack.pack)
 app.command("cache")(cache.cache)
 
 
