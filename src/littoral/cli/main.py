@@ -23,6 +23,7 @@ from littoral.cli import (
     export,
     features,
     fit,
+    pack,
     predict,
     presets,
     report,
@@ -64,6 +65,7 @@ app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
+app.command("pack")(pack.pack)
 app.command("cache")(cache.cache)
 app.command("doctor")(doctor.doctor)
 
