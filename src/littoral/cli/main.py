@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from littoral.cli import audit, cache, compare, curve, doctor, evaluate, export, features, fit, predict, presets, report
+from littoral.cli import (
+    audit,
+    cache,
+    compare,
+    curve,
+    doctor,
+    evaluate,
+    export,
+    features,
+    fit,
+    predict,
+    presets,
+    profile,
+    report,
+)
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
@@ -42,6 +56,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("features")(features.features)
 app.command("export")(export.export)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
 app.command("report")(report.report)
