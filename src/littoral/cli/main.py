@@ -26,6 +26,7 @@ from littoral.cli import (
     pack,
     predict,
     presets,
+    profile,
     report,
     serve,
     tune,
@@ -59,6 +60,7 @@ app.command("predict")(predict.predict)
 app.command("features")(features.features)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
 app.command("tune")(tune.tune)

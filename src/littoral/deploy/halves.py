@@ -36,6 +36,7 @@ class PixelHalf(nn.Module):
     def forward(self, pixels: UInt8[Tensor, "batch height width channels"]) -> dict[str, Tensor]:
         """By the names of the graph's outputs, in their order."""
         early: Early = self.first(to_input(pixels, self.spec))
+        assert early.onward is not None  # FirstHalf.forward gives it
         given = {
             "exit": early.exit,
             LABEL: early.probabilities.argmax(1),
@@ -76,7 +77,8 @@ def half_files(trained: TrainedModel, first: FirstHalf, second: SecondHalf, foun
     entries = metadata(trained)
     shallow = sealed(joined(spec, graph), entries | {"half": "shallow", "split": json.dumps(found)})
     with torch.no_grad():
-        early: Early = first(to_input(pixels, spec))
+        early = first(to_input(pixels, spec))
+    assert early.onward is not None
     passed = [ONWARD, *(PASSED + name for name in second.names)]
     rest = exported_graph(AnsweringHalf(second).eval(), (early.onward, early.features), passed)
     return [shallow, sealed(rest, entries | {"half": "deep", "other_half": _seal_of(shallow)})]

@@ -143,13 +143,17 @@ class SplitModel(Model):
         self._passed = [given.name for given in deep.get_inputs()]
         self._answers = [output.name for output in deep.get_outputs()]
 
+    def first(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The outputs of the first half by name, and what it passes on of all images."""
+        return super().run(images)
+
     def run(self, images: NDArray[np.uint8], may_exit: bool = True) -> dict[str, NDArray[Any]]:
         """The outputs of the whole model by name, for uint8 images (n, height, width, 1 or 3), and `exit` (n).
 
         Of images that exit, `shallow_probabilities` and `deep_probabilities` are not a number. `may_exit`: False passes
         all images on, and gives what the whole model does.
         """
-        outputs = super().run(images)
+        outputs = self.first(images)
         passed = {name: outputs.pop(name) for name in self._passed}
         if not may_exit:
             outputs["exit"] = np.zeros(len(images), bool)

@@ -27,7 +27,7 @@ from littoral.evaluation.paired import paired_difference
 from littoral.held_out import Parted
 from littoral.images.store import ImageStore
 from littoral.nn.calibrated import CalibratedNet, Novelty
-from littoral.nn.early import ExitRule, FirstHalf, SecondHalf, cuts, features_before
+from littoral.nn.early import ExitRule, FirstHalf, SecondHalf, cuts, exit_sizes, exit_vector
 from littoral.nn.inference import predict_answers
 from littoral.nn.inputs import to_input
 from littoral.rows import ImageRows, in_chunks
@@ -198,37 +198,34 @@ def _halves(trained: TrainedModel, network: CalibratedNet, parted: Parted, max_d
     config = network.network.config
     places = cuts(config)
     if not places:
-        raise InputError("a model is split between branches, and this one has no feature before its last branch")
-    specs = config.fused_specs()
-    sizes = [specs[name].size for name in features_before(config, places[-1])]
+        raise InputError("a model is split between branches, and this one has but one")
     seed = int(trained.record.get("seed", 0))
     rng = np.random.default_rng(seed)
-    most = max(1, MOST_NUMBERS // sum(sizes))
+    most = max(1, MOST_NUMBERS // max(sum(exit_sizes(config, before)) for before in places))
     some = np.sort(rng.permutation(len(parted.trained))[:most])
     known = parted.trained.subset(some)
-    vectors = _vectors(network, known.images, trained.image, places[-1])
-    of_held = _vectors(network, parted.held.images, trained.image, places[-1])
     right = predict_answers(network, parted.held.images, trained.image).probabilities.argmax(1) == parted.held.labels
     few = rng.permutation(len(known))[:MOST_IMAGES]
     calibration = trained.calibration
     assert calibration is not None  # else there were no images held out
     found = []
     for before in places:
-        own = sizes[: len(features_before(config, before))]
-        size = sum(own)
-        head = fit_exit_head(vectors[:, :size], known.labels, config.classes, seed)
+        sizes = exit_sizes(config, before)
+        vectors = _vectors(network, known.images, trained.image, before)
+        of_held = _vectors(network, parted.held.images, trained.image, before)
+        head = fit_exit_head(vectors, known.labels, config.classes, seed)
         with torch.no_grad():
-            logits = head(torch.from_numpy(of_held[:, :size])).numpy().astype(np.float64)
+            logits = head(torch.from_numpy(of_held)).numpy().astype(np.float64)
             temperature = best_temperature(log_softmax(logits, axis=1), parted.held.labels)
             head.out.weight.div_(temperature)
             head.out.bias.div_(temperature)
-        measures = fit_novelty(vectors[few, :size], known.labels[few], own, config.classes, seed)
-        novelty = Novelty(size, config.classes, len(measures["directions"]))
+        measures = fit_novelty(vectors[few], known.labels[few], sizes, config.classes, seed)
+        novelty = Novelty(sum(sizes), config.classes, len(measures["directions"]))
         novelty.load_state_dict(
             {name: torch.tensor(np.asarray(value), dtype=torch.float32) for name, value in measures.items()}
         )
         half = FirstHalf(network.network, before, head, novelty, ExitRule(0.0, None, calibration.least_confidence))
-        found.append(_judged(half.eval(), of_held[:, :size], parted.held.labels, right, max_drop, len(places)))
+        found.append(_judged(half.eval(), of_held, parted.held.labels, right, max_drop, len(places)))
     return found
 
 
@@ -246,7 +243,7 @@ def _judged(
         assert half.novelty is not None
         novelty = half.novelty(given).numpy()
         most = float(np.quantile(novelty, ORDINARY, method="higher"))
-        early = half.judged([given], given[:, :, None, None])
+        early = half.judged(given)
     usual = novelty <= most
     margin = early.margin.numpy()
     bound = exit_bound(margin, usual, early.probabilities.numpy().argmax(1) == labels, right, max_drop, tries)
@@ -259,12 +256,12 @@ def _judged(
 def _vectors(
     network: CalibratedNet, images: NDArray[np.uint8] | ImageRows, spec: ImageSpec, before: tuple[str, ...]
 ) -> Float32[np.ndarray, "n size"]:
-    """The features that these branches give, flattened and one after the other."""
+    """What an exit after these branches judges by."""
     parts = []
     with torch.inference_mode():
         for _, rows in in_chunks(images, CHUNK):
-            features, _ = network.network.features_from(to_input(torch.tensor(rows), spec), before)
-            parts.append(torch.cat([feature.flatten(1) for feature in features.values()], 1))
+            features, onward = network.network.features_from(to_input(torch.tensor(rows), spec), before)
+            parts.append(exit_vector(list(features.values()), onward))
     return torch.cat(parts).numpy()
 
 

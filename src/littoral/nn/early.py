@@ -24,17 +24,38 @@ EXIT_WIDTH = 128
 
 
 def cuts(config: FusionNetConfig) -> list[tuple[str, ...]]:
-    """The branches before each place where the network can be cut: a feature before it, and a branch after it."""
-    places, names = config.places(), list(config.branches)
-    return [
-        tuple(names[:count]) for count in range(1, len(names)) if any(places[name].features for name in names[:count])
-    ]
+    """The branches before each place where the network can be cut: in a cascade any, else after each branch's feature.
+
+    The last branch is always after the cut.
+    """
+    names = list(config.branches)
+    return [tuple(names[:count]) for count in range(1, len(names))]
 
 
 def features_before(config: FusionNetConfig, branches: Sequence[str]) -> list[str]:
-    """The names of the features that these branches give."""
+    """The names of the features that these branches give to the fusion."""
     places = config.places()
     return [feature for name in branches for feature in places[name].features]
+
+
+def exit_sizes(config: FusionNetConfig, branches: Sequence[str]) -> list[int]:
+    """Of each part of the vector that `exit_vector` makes, the numbers."""
+    specs, places = config.fused_specs(), config.places()
+    onward = places[branches[-1]].onward
+    _, height, width = onward.map_shape
+    return [specs[name].size for name in features_before(config, branches)] or [
+        onward.channels * -(-height // 2) * -(-width // 2)
+    ]
+
+
+def exit_vector(
+    features: Sequence[Tensor], onward: Float[Tensor, "batch channels height width"]
+) -> Float[Tensor, "batch size"]:
+    """What an exit judges by: the features before the cut, or, where none is fused, means of 2 × 2 of the maps.
+
+    These are the maps that the next branch of a cascade goes on from.
+    """
+    return concatenated(list(features) or [F.avg_pool2d(onward, 2, ceil_mode=True)])
 
 
 class ExitHead(nn.Module):
@@ -76,7 +97,7 @@ class Early(NamedTuple):
     margin: Float[Tensor, " batch"]
     novelty: Float[Tensor, " batch"] | None
     accepted: Bool[Tensor, " batch"] | None
-    onward: Float[Tensor, "batch channels height width"]
+    onward: Float[Tensor, "batch channels height width"] | None
     features: list[Tensor]
 
 
@@ -96,11 +117,11 @@ class FirstHalf(nn.Module):
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Early:
         """The early answers to normalised images."""
         features, onward = self.network.features_from(x, self.before)
-        return self.judged(list(features.values()), onward)
+        vector = exit_vector(list(features.values()), onward)
+        return self.judged(vector)._replace(onward=onward, features=list(features.values()))
 
-    def judged(self, features: list[Tensor], onward: Float[Tensor, "batch channels height width"]) -> Early:
-        """The same from what the branches give."""
-        vector = concatenated(features)
+    def judged(self, vector: Float[Tensor, "batch size"]) -> Early:
+        """The same, but for what is passed on, from the vector that `exit_vector` makes."""
         logits = self.head(vector)
         best, second = torch.topk(logits, 2, dim=1).values.unbind(1)
         margin = best - second
@@ -112,7 +133,7 @@ class FirstHalf(nn.Module):
             leaving = leaving & (novelty <= self.rule.most_novelty)
         if self.rule.least_confidence is not None:
             accepted = probabilities.amax(1) >= self.rule.least_confidence
-        return Early(leaving, probabilities, margin, novelty, accepted, onward, features)
+        return Early(leaving, probabilities, margin, novelty, accepted, None, [])
 
 
 class SecondHalf(nn.Module):
