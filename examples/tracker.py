@@ -5,6 +5,7 @@ The tracker here keeps what it is told in a list, so that nothing has to be inst
 
 # %% The five lines
 import littoral as lt
+from littoral.studies.running import one_by_one
 
 
 class Tracker(lt.Observer):
@@ -32,11 +33,12 @@ print(f"{classifier.model_.record['train_seconds']} s of training")
 trackers = {}
 
 
-def follow(arm, seed):
+def follow(task):
     """The observer of one run."""
-    trackers[arm, seed] = Tracker()
-    return trackers[arm, seed]
+    trackers[task.name, task.seed] = Tracker()
+    return trackers[task.name, task.seed]
 
 
-lt.compare(data, preset="tiny", arms=["fused", "deep"], seeds=1, steps=50, labels_per_class=20, observer=follow)
+settings = {"preset": "tiny", "arms": ["fused", "deep"], "seeds": 1, "steps": 50, "labels_per_class": 20}
+lt.compare(data, **settings, runner=one_by_one(follow))
 print(f"followed: {', '.join(f'{arm} with seed {seed}' for arm, seed in trackers)}")

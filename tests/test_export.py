@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_contract import JOINED, KINDS, PRETRAINED
 
 from littoral.deploy import onnx_file, runtime
-from littoral.deploy.export import MODEL_FILE, RUNNER_FILE, export_model
+from littoral.deploy.export import INT8_FILE, MODEL_FILE, RUNNER_FILE, export_model
 from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
@@ -144,6 +144,31 @@ def test_an_exporter_that_resizes_in_another_way_is_caught(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("output", ["shallow_probabilities", "novelty"])
+def test_what_is_no_number_does_not_pass_the_gate(
+    tiny: tuple[TrainedModel, bytes], output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, content = tiny
+
+    def broken(*arguments: object) -> object:
+        session = runtime.start(content, "broken")
+        place = [found.name for found in session.get_outputs()].index(output)
+
+        class Broken:
+            get_outputs = session.get_outputs
+
+            def run(self, names: None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+                outputs = session.run(names, given)
+                outputs[place] = np.full_like(outputs[place], np.nan)
+                return outputs
+
+        return Broken()
+
+    monkeypatch.setattr("littoral.deploy.parity.start", broken)
+    with pytest.raises(ExportError, match="disagrees with the model"):
+        require_parity(content, calibrated(made), made.image, odd_images(made.image, 4))
+
+
 # --- the file ---
 
 
@@ -232,6 +257,7 @@ def test_the_runner_reads_files_as_littoral_does(channels: int, tmp_path: Path) 
         "clear.png": Image.fromarray(rng.integers(0, 256, (9, 5, 4), dtype=np.uint8)),
         "deep.png": Image.fromarray(rng.integers(0, 65536, (9, 5), dtype=np.uint16)),
         "grey.jpg": Image.fromarray(rng.integers(0, 256, (9, 5), dtype=np.uint8)),
+        "lab.tif": Image.merge("LAB", [Image.fromarray(rng.integers(0, 256, (9, 5), dtype=np.uint8))] * 3),
     }
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -239,6 +265,10 @@ def test_the_runner_reads_files_as_littoral_does(channels: int, tmp_path: Path) 
         picture.save(tmp_path / name, exif=exif)
         expected = decode_file(tmp_path / name, ImageSpec.unit(5, 9, channels))
         np.testing.assert_array_equal(runtime.read_image(tmp_path / name, channels), expected)
+    for name, kind in (("float.tif", np.float32), ("long.tif", np.int32)):
+        Image.fromarray(np.full((9, 5), 70_000, kind)).save(tmp_path / name)
+        with pytest.raises(runtime.RuntimeFileError, match="whose range is unknown"):
+            runtime.read_image(tmp_path / name, channels)
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(runtime.RuntimeFileError, match="is not a readable image file"):
         runtime.read_image(tmp_path / "bad.png", channels)
@@ -269,6 +299,8 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     made = trained(get_arm(PRESETS["tiny"], "fused", (1, 28, 28), 10))
     save_model(replace(made, class_names=names), tmp_path / "m.safetensors")
     np.savez(tmp_path / "d.npz", images=small.images[:90, :, :, 0], labels=small.labels[:90])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / INT8_FILE).write_bytes(b"of an earlier export")
     code, out, err = call(
         "export", tmp_path / "m.safetensors", tmp_path / "d.npz", "--out", tmp_path / "out", "--with-runner", "--json"
     )
@@ -284,7 +316,10 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     }
     assert document["accuracy"]["n"] == 90
     assert document["int8"] is None
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [MODEL_FILE, RUNNER_FILE]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        MODEL_FILE,
+        RUNNER_FILE,
+    ]  # the old one is gone
     code, out, _ = call("export", tmp_path / "m.safetensors", "--out", tmp_path / "out", "--int8", "--quiet")
     assert (code, out) == (2, "")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from starlette.testclient import TestClient
 
 from littoral.deploy.runtime import load, seal
@@ -415,14 +416,35 @@ def test_no_upload_is_a_fault_of_ours(client: TestClient, digits: list[bytes]) -
     assert client.post("/v1/predict", content=digits[0], headers=PNG).status_code == 200
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(client: TestClient) -> None:
-    for side in (8_000, 15_000):
-        written = io.BytesIO()
-        Image.new("1", (side, side)).save(written, "PNG")
+@pytest.mark.parametrize("side", [8_000, 15_000])
+@pytest.mark.parametrize("exif", [None, b"Exif\0\0damaged"])
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    client: TestClient, side: int, exif: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    Image.new("1", (side, side)).save(written, "PNG", exif=exif)
+    with monkeypatch.context() as without:
+        without.setattr(PngImageFile, "load_prepare", lambda self: pytest.fail("it was unpacked"))
         start = time.perf_counter()
         response = client.post("/v1/predict", content=written.getvalue(), headers=PNG)
         assert (response.status_code, "limit" in problem(response)) == (422, True)
         assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        (b'{"images": [' + b",".join([b'""'] * 1_000_000) + b"]}", 413, "1,000,000"),
+        (b'{"images": [' + b",".join([b"1"] * 1_000_000) + b"]}", 413, "1,000,000"),
+        (b"{" + b",".join(b'"%x": 1' % number for number in range(200_000)) + b"}", 422, "images"),
+        (b"[" * 1_000_000, 422, "recursion"),
+    ],
+)
+def test_json_of_a_million_parts_holds_nobody_up(client: TestClient, body: bytes, status: int, word: str) -> None:
+    start = time.perf_counter()
+    response = client.post("/v1/predict", content=body, headers={"Content-Type": "application/json"})
+    assert time.perf_counter() - start < 1
+    assert (response.status_code, word in problem(response)) == (status, True)
 
 
 # --- the document ---

@@ -139,7 +139,8 @@ def fit(
     loaded = read(largest=None if named is None else named.largest)
     choice = None
     if automatic:
-        say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
+        if not quiet:
+            say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
         choice = choice_for(loaded.store, seed, labels_per_class, place)
         say(
             "; ".join(

@@ -135,6 +135,8 @@ def export_model(
     folder.mkdir(exist_ok=True)
     for name, written in contents.items():
         write_atomically(folder / name, written)
+    if INT8_FILE not in contents:
+        (folder / INT8_FILE).unlink(missing_ok=True)  # an earlier export's, of another model maybe
     listed = tuple(ExportedFile(name, len(written)) for name, written in contents.items())
     return Exported(listed, parity, tuple(latency), count, accuracy, int8, split)
 

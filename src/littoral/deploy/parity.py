@@ -58,7 +58,7 @@ def require_parity(content: bytes, network: CalibratedNet, spec: ImageSpec, imag
     """How well a file agrees with its model; raises ExportError, which names the worst image, where it does not.
 
     Every probability, of both sides too, within 1e-4; the label the same, and acceptance, unless torch is within 2e-4
-    of the other; novelty within a thousandth of itself.
+    of the other; novelty within a thousandth of itself. What is no number agrees with nothing.
     """
     session = start(content, "the exported file")
     names = [output.name for output in session.get_outputs()]
@@ -84,7 +84,7 @@ def require_agreement(
         apart = np.zeros(len(batch))
         for name in (name for name in model if name.endswith("probabilities")):
             apart = np.maximum(apart, np.abs(file[name] - model[name]).max(1))
-        wrong: NDArray[np.bool_] = (apart > MOST_APART) | _other_answer(file, model, network)
+        wrong: NDArray[np.bool_] = ~(apart <= MOST_APART) | _other_answer(file, model, network)
         order = int(np.where(wrong, apart + 1, apart).argmax())
         if wrong.any():
             faults.append((float(apart[order]), batch[order].name))
@@ -125,7 +125,7 @@ def _other_answer(
         clear &= np.abs(best - thresholds.least_confidence) >= DOUBTFUL
     if "novelty" in model:
         reach = MOST_NOVELTY_APART * np.maximum(np.abs(model["novelty"]), 1)
-        other |= np.abs(file["novelty"] - model["novelty"]) > reach
+        other |= ~(np.abs(file["novelty"] - model["novelty"]) <= reach)
         if thresholds is not None and thresholds.most_novelty is not None:
             clear &= np.abs(model["novelty"] - thresholds.most_novelty) >= reach
     if "accepted" in model:

@@ -43,6 +43,9 @@ UNSEALED = "0" * 64
 
 BATCH = 32
 
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+"""Those that littoral reads: Pillow runs other programs for some of the rest."""
+
 Image = str | Path | NDArray[np.uint8]
 """A file, or pixels: (height, width) or (height, width, 1 or 3)."""
 
@@ -249,22 +252,29 @@ def seal(content: bytes, written: str) -> str:
 def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
     """An image file as (height, width, channels): turned as its EXIF says, over white, 16 bits scaled to 8.
 
-    The first frame of several. Raises RuntimeFileError where it cannot be read.
+    The first frame of several. Raises RuntimeFileError where it cannot be read, and for pixels of unknown range.
     """
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
         raise RuntimeFileError("image files need Pillow: pip install pillow") from error
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             image = ImageOps.exif_transpose(opened)
+            if image.mode == "F" or (image.mode == "I" and opened.format != "PNG"):
+                raise RuntimeFileError(
+                    f"{path} has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits"
+                )
             if image.mode.startswith("I"):
                 image = Image.fromarray(np.round(np.asarray(image) / 257.0).astype(np.uint8))
             if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
                 rgba = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            pixels = np.asarray(image.convert("RGB").convert("L") if image.mode == "LAB" else image.convert("RGB"))
-            return as_pixels(np.asarray(image.convert("L")) if channels == 1 else pixels)
+            if image.mode == "LAB":  # Pillow knows no way from it to L
+                image = image.convert("RGB")
+            return as_pixels(np.asarray(image.convert("L" if channels == 1 else "RGB")))
+    except RuntimeFileError:
+        raise
     except Exception as error:  # Pillow's parsers raise many kinds on bad bytes
         raise RuntimeFileError(f"{path} is not a readable image file, or is cut short") from error
 

@@ -131,7 +131,10 @@ def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None
 
 
 def size_of(content: bytes) -> tuple[int, int] | None:
-    """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`."""
+    """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`.
+
+    An orientation that stands behind a PNG's pixels is not looked for: they would have to be unpacked first.
+    """
     try:
         with contextlib.suppress(ValueError):
             if content.startswith(JPEG_START) and not any(mark in content for mark in ORIENTED):
@@ -141,8 +144,12 @@ def size_of(content: bytes) -> tuple[int, int] | None:
             width, height = struct.unpack_from(">II", content, len(PNG_START))
             return height, width
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            height, width = image.height, image.width
+            with contextlib.suppress(Exception):  # damaged EXIF does not make a large image small
+                # not image.getexif(), which for a PNG unpacks all pixels
+                if Image.Image.getexif(image).get(ORIENTATION, 1) in (5, 6, 7, 8):
+                    return width, height
+            return height, width
     except MemoryError:
         raise
     except Exception:  # of many kinds, on bad bytes; decoding will name the reason

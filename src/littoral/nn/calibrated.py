@@ -1,7 +1,7 @@
 """CalibratedNet: a trained network with what was fitted after its training, so that it says how far to believe it.
 
 Beside its probabilities it gives what the shallow and the deep side alone think, how unlike anything seen an image is,
-and whether the answer is accepted. Leaves to others: fitting all that (training/calibrate.py).
+and whether the answer is accepted. Leaves to others: fitting all that (littoral/calibrate.py).
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -93,7 +95,7 @@ async def uploads(content_type: str, body: bytes, most: int) -> list[Upload]:
     if kind.startswith("image/") or kind == "application/octet-stream":
         found = [Upload(None, body, listed=False)]
     elif kind == "application/json":
-        found = _in_json(body)
+        found = _in_json(body, most)
     elif kind == "multipart/form-data":
         found = await _in_multipart(content_type, body, most)
     else:
@@ -104,14 +106,21 @@ async def uploads(content_type: str, body: bytes, most: int) -> list[Upload]:
         )
     if not found:
         raise ProblemError(422, "the request has no image")
-    if len(found) > most:
-        raise ProblemError(413, f"a request may have {most} images, got {len(found):,}: send several requests")
     return found
 
 
-def _in_json(body: bytes) -> list[Upload]:
+def _in_json(body: bytes, most: int) -> list[Upload]:
     try:
-        encoded = EncodedImages.model_validate_json(body).images
+        told = from_json(body)
+    except ValueError as error:
+        raise ProblemError(422, f'expected {{"images": [base64, …]}}; body: {error}') from error
+    if isinstance(told, dict):
+        images = told.get("images")
+        if isinstance(images, list) and len(images) > most:
+            raise ProblemError(413, f"a request may have {most} images, got {len(images):,}: send several requests")
+        told = dict(islice(told.items(), 2))  # a second field is one too many, and pydantic would list them all
+    try:
+        encoded = EncodedImages.model_validate(told).images
         return [Upload(None, _plain(text)) for text in encoded]
     except ValidationError as error:
         first = error.errors()[0]

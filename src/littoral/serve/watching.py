@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from littoral.errors import LittoralError
 from littoral.serve.served import Served, file_of, load_served
 
 LOG = logging.getLogger("littoral.serve")
@@ -47,7 +46,7 @@ class Current:
     async def _take(self) -> None:
         try:
             served = await asyncio.to_thread(load_served, self._place, self._threads)
-        except (LittoralError, OSError, ValueError) as error:
+        except Exception as error:  # of onnxruntime's many kinds too: whatever is wrong with it, the old one answers
             LOG.error("model kept", extra={"told": {"model": self.served.version, "reason": str(error)}})
             self._on_change(False)
             return

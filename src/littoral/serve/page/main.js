@@ -11,7 +11,7 @@ const PAUSE = 120; // milliseconds without a new stroke before a drawing is look
 const DRAWN = 64; // pixels of the longer side up to which a grey model is one to draw for
 
 const part = (id) => document.getElementById(id);
-const state = { model: null, entries: [], waiting: [], working: 0, shown: null };
+const state = { model: null, entries: [], waiting: [], working: 0, shown: null, looks: 0, unlocked: null };
 
 // --- showing ---
 
@@ -72,6 +72,7 @@ async function start() {
   }
   showModel();
   showShown();
+  begin();
 }
 
 function refused(error, again) {
@@ -80,12 +81,20 @@ function refused(error, again) {
     part("answer").replaceChildren(element("p", say("unreachable"), "error"));
     return;
   }
-  part("locked").showModal();
-  part("locked").addEventListener("close", () => {
-    useKey(part("key").value);
-    part("key").value = "";
-    again();
-  }, { once: true });
+  state.unlocked ??= newKey(); // one key for all that wait for it
+  state.unlocked.then(again);
+}
+
+function newKey() {
+  return new Promise((done) => {
+    part("locked").showModal();
+    part("locked").addEventListener("close", () => {
+      useKey(part("key").value);
+      part("key").value = "";
+      state.unlocked = null;
+      done();
+    }, { once: true });
+  });
 }
 
 async function ask(entry, withLooks = false) {
@@ -120,6 +129,11 @@ function give(files) {
   given.forEach(showOne);
   show(given.at(-1));
   showProgress();
+  begin();
+}
+
+function begin() {
+  if (!state.model) return; // its classes say how many to ask for: what was given waits
   for (let number = state.working; number < AT_ONCE; number += 1) work();
 }
 
@@ -148,13 +162,16 @@ async function look() {
   if (pixels === null) return;
   const blob = await asPng(pixels, height, width);
   const entry = { name: say("drawing"), blob, url: URL.createObjectURL(blob), drawn: true };
+  const number = state.looks += 1;
   await ask(entry);
+  if (number !== state.looks) return URL.revokeObjectURL(entry.url); // wiped, or drawn on meanwhile
   if (state.shown?.drawn) URL.revokeObjectURL(state.shown.url);
   show(entry);
 }
 
 part("wipe").addEventListener("click", () => {
   clearTimeout(pause);
+  state.looks += 1;
   drawn.wipe();
   if (state.shown?.drawn) show(null);
 });
