@@ -26,7 +26,7 @@ from littoral import __version__, errors
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 
-OF_OTHERS = {"--logdir", "--constraint", "--hook-type"}
+OF_OTHERS = {"--address", "--constraint", "--data-binary", "--head", "--hook-type", "--logdir"}
 """Options on these pages that are those of other programs."""
 
 
@@ -50,7 +50,7 @@ def test_blocks_are_run_or_only_show_something(page: Path) -> None:
 def test_every_option_that_a_page_names_exists() -> None:
     known = set.union(*reference.options().values()) | OF_OTHERS
     for page in [*PAGES, READMES[1], *(ROOT / "benchmarks").glob("*/README.md")]:
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text().replace("--json`", "--json `")))
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text().replace("--json`", "--json `")))
         assert named <= known, (
             f"{page.relative_to(ROOT)} names {', '.join(sorted(named - known))}, which no command has"
         )
@@ -102,7 +102,7 @@ def test_the_page_on_architecture_has_the_rooms_in_the_order_of_the_contract() -
     ]
     table = page[page.index("| room |") : page.index("A model is described")]
     described = set(re.findall(r"[\w/.]+", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
-    small = {"errors", "version", "files", "specs", "rows", "cache"}
+    small = {"errors", "version", "words", "files", "specs", "rows", "cache"}
     assert {room for layer in rooms.layers() for room in layer} - small <= {
         name.removesuffix(".py").rstrip("/") for name in described
     }
@@ -116,10 +116,16 @@ def test_the_drawing_of_rooms_shows_each_and_no_import_upwards() -> None:
     assert all(f">{room}<" in drawn for room in level)
 
 
+def test_no_file_of_the_package_reaches_400_lines() -> None:
+    long = [path.name for path in (ROOT / "src").rglob("*.py") if len(path.read_text().splitlines()) >= 400]
+    assert not long, f"look for the second idea in {', '.join(long)}"
+
+
 def test_the_page_of_errors_has_every_kind_and_sentence() -> None:
     assert set(faults.kinds()) == {"LittoralError", "InputError", "ImageError", "ShapeError"} | {
         "ModelFileError",
         "TrainingError",
+        "ExportError",
     }
     said = faults.sentences()
     assert len(said) > 200
