@@ -98,7 +98,7 @@ def test_version_and_no_arguments(call: Callable) -> None:
 
 
 def test_freed_memory_is_kept_where_the_system_can() -> None:
-    code = "from littoral.cli.memory import keep_freed_memory; print(keep_freed_memory())"
+    code = "from littoral.memory import keep_freed_memory; print(keep_freed_memory())"
     kept = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
     assert kept == str(platform.libc_ver()[0] == "glibc")
 

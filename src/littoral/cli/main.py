@@ -32,9 +32,9 @@ from littoral.cli import (
     tune,
 )
 from littoral.cli.interrupt import Interrupted, interruptible
-from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
 from littoral.errors import LittoralError
+from littoral.memory import keep_freed_memory
 from littoral.version import __version__
 
 HELP = """Classify images by fusing shallow and deep features.

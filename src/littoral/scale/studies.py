@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from littoral.errors import InputError
+from littoral.memory import keep_freed_memory
 from littoral.rows import ImageRows
 from littoral.scale.cluster import connected
 from littoral.scale.tasks import Needs, results
@@ -71,6 +72,7 @@ def _task(shared: _Shared, number: int) -> tuple[StoredRun, bytes | None]:
     other = differences({name: study.identity[name] for name in software()}, software())
     if other:
         raise InputError(f"a machine of the cluster differs from this one: {'; '.join(other)}; install the same there")
+    keep_freed_memory()  # as the command line does for its own process
     torch.set_num_threads(study.identity["threads"])  # Ray has its own idea, by OMP_NUM_THREADS
     if study.place.type == "cuda":  # Ray shows a task its own GPU alone
         study = replace(study, place=torch.device("cuda"))

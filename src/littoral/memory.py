@@ -1,8 +1,8 @@
 """How this process keeps memory: training frees and takes the same large buffers at every step.
 
 glibc hands each freed one back to the system, and getting it again, page by page, was seen to cost 7 to 23 % of a
-training step on two cores. Kept instead, it is there at once. Only the command line does this: a library has no say in
-its host's memory.
+training step on two cores. Kept instead, it is there at once. The command line does this, and its processes elsewhere: a
+library has no say in its host's memory.
 """
 
 from __future__ import annotations
