@@ -26,7 +26,7 @@ from littoral import __version__, errors
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 
-OF_OTHERS = {"--logdir", "--constraint", "--hook-type", "--head", "--address"}
+OF_OTHERS = {"--logdir", "--constraint", "--hook-type", "--head", "--address", "--data-binary"}
 """Options on these pages that are those of other programs."""
 
 
