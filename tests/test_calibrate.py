@@ -15,11 +15,12 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 import littoral as lt
-from littoral.calibrate import WAYS, Fit, Way, fit_calibrated
+from littoral.calibrate import Fit, fit_calibrated
 from littoral.errors import InputError, ModelFileError
 from littoral.evaluation.abstention import coverage_table, images_needed, most_errors, reject_threshold
 from littoral.evaluation.calibration import best_temperature
 from littoral.fit_file import fit_file
+from littoral.held_out import WAYS, Way
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes
 from littoral.nn.calibrated import CalibratedNet, Calibration, Novelty, calibration_shapes

@@ -26,7 +26,7 @@ from littoral import __version__, errors
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 
-OF_OTHERS = {"--logdir", "--constraint", "--hook-type", "--head", "--address", "--data-binary"}
+OF_OTHERS = {"--address", "--constraint", "--data-binary", "--head", "--hook-type", "--logdir"}
 """Options on these pages that are those of other programs."""
 
 
@@ -114,6 +114,11 @@ def test_the_drawing_of_rooms_shows_each_and_no_import_upwards() -> None:
     assert all(level[room] > level[other] for room, other in found.edges)
     drawn = rooms.drawing().decode()
     assert all(f">{room}<" in drawn for room in level)
+
+
+def test_no_file_of_the_package_reaches_400_lines() -> None:
+    long = [path.name for path in (ROOT / "src").rglob("*.py") if len(path.read_text().splitlines()) >= 400]
+    assert not long, f"look for the second idea in {', '.join(long)}"
 
 
 def test_the_page_of_errors_has_every_kind_and_sentence() -> None:

@@ -41,7 +41,7 @@ SETTINGS = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head and another machine, with one CPU each; this process is connected to the head."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
     store = 80 * 2**20

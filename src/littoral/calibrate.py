@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,9 +20,8 @@ from torch import Tensor
 from littoral.errors import InputError
 from littoral.evaluation.abstention import images_needed, reject_threshold
 from littoral.evaluation.calibration import best_temperature
-from littoral.images.named import NAMES
-from littoral.images.splits import grouped_folds, grouped_split, tied_images
-from littoral.images.store import ImageStore, pixel_hashes
+from littoral.held_out import Way, held_parts
+from littoral.images.store import ImageStore
 from littoral.nn.calibrated import Calibration
 from littoral.nn.inference import answers_from_vectors, predict_answers
 from littoral.training.measures import fit_measures
@@ -31,18 +30,6 @@ from littoral.training.run import TrainedModel, calibrated
 
 Vectors = Float32[np.ndarray, "n size"]
 """What the branches make of images, all features of one after the other."""
-
-Way = Literal["auto", "holdout", "folds", "none"]
-
-WAYS: tuple[Way, ...] = get_args(Way)
-
-MANY = 10_000
-"""Training images from which on `auto` holds some out: fewer are worth more in the training."""
-
-HELD_OUT, MOST_HELD_OUT = 1 / 6, 10_000
-"""Part of the training images that is held out, and how many at most."""
-
-FOLDS = 3
 
 ORDINARY = 0.995
 """Share of ordinary images that are not called novel. One image in two hundred lost is little beside the two in a
@@ -88,7 +75,7 @@ def fit_calibrated(
     if way == "none":
         return fit.first(every)
     try:
-        parts = _held_parts(store, seed, way)
+        parts = held_parts(store, seed, way)
     except InputError as error:
         if way != "auto":
             raise InputError(f"cannot calibrate: {error}") from error
@@ -103,22 +90,6 @@ def require_max_error(max_error: float) -> None:
     """Raise InputError unless it is a share of errors that can be asked for."""
     if not 0 < max_error < 1:
         raise InputError(f"the largest share of errors is between 0 and 1, such as 0.01, got {max_error}")
-
-
-def _held_parts(store: ImageStore, seed: int, way: Way) -> list[NDArray[np.int64]]:
-    """The rows of each part that is told by a training without it."""
-    if way == "holdout" or (way == "auto" and len(store) >= MANY):
-        share = min(HELD_OUT, MOST_HELD_OUT / len(store))
-        return [grouped_split(store.labels, _ties(store), share, seed)[1]]
-    fold = grouped_folds(store.labels, _ties(store), FOLDS, seed)
-    return [np.flatnonzero(fold == number) for number in range(FOLDS)]
-
-
-def _ties(store: ImageStore) -> NDArray[np.int64]:
-    """As `tied_images`; of a public set only equal images, since to find those nearly so takes longer than `swift`."""
-    if store.source in NAMES and store.ties is None:
-        store = replace(store, ties=np.unique(pixel_hashes(store.images), return_inverse=True)[1].astype(np.int64))
-    return tied_images(store)
 
 
 def _on_the_rest(

@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from littoral.calibrate import WAYS, Fit, Way, fit_calibrated, require_max_error
+from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError, ModelFileError
+from littoral.held_out import WAYS, Way
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
 from littoral.images.labels import Targets, read_targets, row_weights

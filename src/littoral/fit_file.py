@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from littoral.calibrate import Fit, Way, fit_calibrated, require_max_error
+from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
+from littoral.held_out import Way
 from littoral.images.named import NAMES
 from littoral.images.seen import remember
 from littoral.images.splits import label_budget, train_test

@@ -60,7 +60,24 @@ def save_model(trained: TrainedModel, path: Path, slim: bool = False) -> None:
 
 
 def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
-    """The content of a model file."""
+    """The content of a model file. Its header may list the metadata in any order, `model_digest` tells models apart."""
+    text, tensors = _text_and_tensors(trained, slim)
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "content": text,
+        "sha256": _digest(text, tensors),
+    }
+    return to_safetensors(tensors, metadata)
+
+
+def model_digest(trained: TrainedModel) -> str:
+    """The `sha256` that the metadata of a model file hold, of the whole model: the same each time."""
+    return _digest(*_text_and_tensors(trained, slim=False))
+
+
+def _text_and_tensors(trained: TrainedModel, slim: bool) -> tuple[str, dict[str, Tensor]]:
+    """What describes the model, in JSON, and what is in it."""
     content = _Content(
         trained.model.config,
         trained.image,
@@ -82,14 +99,7 @@ def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
         del described["left_out"]
     if content.calibration is None:
         del described["calibration"]
-    text = json.dumps(described, ensure_ascii=False)
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "content": text,
-        "sha256": _digest(text, tensors),
-    }
-    return to_safetensors(tensors, metadata)
+    return json.dumps(described, ensure_ascii=False), tensors
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -15,6 +15,7 @@ from littoral.words import interval, percent
 
 if TYPE_CHECKING:
     from littoral.deploy.export import Exported
+    from littoral.deploy.split import Split
     from littoral.images.store import ImageStore
     from littoral.training.run import TrainedModel
 
@@ -47,6 +48,18 @@ def export(
         float,
         typer.Option(min=0.0, max=1.0, help="Accuracy that --int8 may lose at most, by its interval's far end."),
     ] = 0.005,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split",
+            help="Write shallow.onnx and deep.onnx too: clear images need the first alone. Needs the DATA that the "
+            "model was made of, with --calibrate holdout.",
+        ),
+    ] = False,
+    exit_max_drop: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Share of images that --split may harm at most, by a bound of 95 %."),
+    ] = 0.0005,
     group: options.Group = None,
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
@@ -67,8 +80,10 @@ def export(
 
     from littoral.deploy.export import export_model
     from littoral.deploy.onnx_file import require_onnx
+    from littoral.errors import InputError
     from littoral.evaluate_model import training_part, unseen_part
     from littoral.files import require_folder
+    from littoral.held_out import parted_again
     from littoral.images.named import NAMES
     from littoral.model_file import load_model
 
@@ -76,6 +91,9 @@ def export(
     require_folder(out)
     set_threads(threads)
     trained = load_model(model)
+    if split and data is None:
+        raise InputError("a split needs the images that were held out of the training: give the DATA it was made of")
+    parted = None
     held_out: ImageStore | None = None
     training: ImageStore | None = None
     about: dict[str, object] = {}
@@ -97,10 +115,21 @@ def export(
         )
         held_out = unseen_part(trained, loaded.store).images
         training = training_part(trained, loaded.store)
+        parted = parted_again(trained, loaded.store) if split else None
         about = data_json(loaded)
     if not quiet:
         say("exporting, comparing and measuring: a minute or so")
-    done = export_model(trained, out, held_out, training, with_runner, int8_max_drop if int8 else None, threads)
+    done = export_model(
+        trained,
+        out,
+        held_out,
+        training,
+        with_runner,
+        int8_max_drop if int8 else None,
+        threads,
+        parted,
+        exit_max_drop if split else None,
+    )
     if json:
         print_json({"model": str(model), "data": data, "out": str(out)} | asdict(done) | about)
         return
@@ -129,6 +158,9 @@ def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
             f"accuracy of the file {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, "
             f"n = {figures.n:,})"
         )
+    if done.split is not None:
+        print()
+        _show_split(done.split)
     if done.int8 is not None:
         found = done.int8
         low, high = (100 * end for end in found.ci95)
@@ -147,4 +179,37 @@ def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
                 ]
                 for recall in found.recalls
             ],
+        )
+
+
+def _show_split(split: Split) -> None:
+    print_table(
+        ["cut after", "images held out", "exit", "harmed", "harmed at most", "ms an image"],
+        [
+            [
+                ", ".join(cut.before),
+                f"{cut.bound.images:,}",
+                f"{100 * cut.bound.exits:.1f} %",
+                str(cut.bound.harmful),
+                f"{100 * cut.bound.bound:.3f} %",
+                "no threshold" if cut.ms is None else f"{cut.ms:.3f}",
+            ]
+            for cut in split.cuts
+        ],
+    )
+    cut = "" if split.chosen is None else f" after {', '.join(split.chosen)}"
+    print_wrapped(f"split{cut} {'kept' if split.kept else 'dropped'}: {split.reason}")
+    print_table(
+        ["images at once", "whole, ms an image", "split", "ratio"],
+        [
+            [str(row.batch), f"{row.whole:.3f}", f"{row.split:.3f}", f"{row.split / row.whole:.2f}"]
+            for row in split.times
+        ],
+    )
+    if split.accuracy is not None:
+        told = split.accuracy
+        low, high = (100 * end for end in told.ci95)
+        print_wrapped(
+            f"of {told.n:,} test images {100 * told.exits:.1f} % exit; accuracy {percent(told.split)} % beside "
+            f"{percent(told.whole)} % of the whole, {100 * told.difference:+.2f} points ({low:+.2f} to {high:+.2f})"
         )

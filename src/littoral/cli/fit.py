@@ -89,10 +89,11 @@ def fit(
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
-    from littoral.calibrate import WAYS, require_max_error
+    from littoral.calibrate import require_max_error
     from littoral.cli.log import followed, log_folder
     from littoral.errors import InputError
     from littoral.fit_file import checkpoint_of, choice_for, fit_file, preset_for
+    from littoral.held_out import WAYS
     from littoral.images.load import LARGEST
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost

@@ -23,10 +23,13 @@ from littoral.cli import (
     export,
     features,
     fit,
+    pack,
     predict,
     presets,
+    profile,
     report,
     serve,
+    tune,
 )
 from littoral.cli.interrupt import Interrupted, interruptible
 from littoral.cli.memory import keep_freed_memory
@@ -57,11 +60,14 @@ app.command("predict")(predict.predict)
 app.command("features")(features.features)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
+app.command("pack")(pack.pack)
 app.command("cache")(cache.cache)
 app.command("doctor")(doctor.doctor)
 

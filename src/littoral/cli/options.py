@@ -67,8 +67,8 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.saf
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="A named model and recipe; `littoral presets` lists them. fit takes auto too: the best of few, probe and "
-        "transfer on some training images.",
+        help="A named model and recipe; `littoral presets` lists them. Or a file .toml, as `littoral tune` writes it. "
+        "fit takes auto too: the best of few, probe and transfer on some training images.",
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]

@@ -20,10 +20,12 @@ from littoral.deploy.measure import Latency, measured
 from littoral.deploy.network import network_graph
 from littoral.deploy.onnx_file import joined, metadata, onnx_file, require_onnx, sealed
 from littoral.deploy.parity import Parity, TestImage, odd_images, require_parity, torch_outputs
-from littoral.deploy.runtime import MODEL_FILE, start
+from littoral.deploy.runtime import MODEL_FILE, Model, start
+from littoral.deploy.split import Split, split_model
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.files import require_folder, write_atomically
+from littoral.held_out import Parted
 from littoral.images.store import ImageStore
 from littoral.rows import ImageRows, in_chunks
 from littoral.training.run import TrainedModel, calibrated
@@ -49,7 +51,8 @@ class ExportedFile:
 class Exported:
     """What was written, how well it agrees, and how fast it is with so many `threads`.
 
-    `accuracy` is the file's own on the held-out images, None without these; `int8` None where it was not asked for.
+    `accuracy` is the file's own on the held-out images, None without these; `int8` and `split` are None where they were
+    not asked for.
     """
 
     files: tuple[ExportedFile, ...]
@@ -58,6 +61,7 @@ class Exported:
     threads: int
     accuracy: Evaluation | None
     int8: Int8 | None
+    split: Split | None
 
 
 def export_model(
@@ -68,8 +72,13 @@ def export_model(
     with_runner: bool = False,
     int8_max_drop: float | None = None,
     threads: int | None = None,
+    parted: Parted | None = None,
+    exit_max_drop: float | None = None,
 ) -> Exported:
     """Write `model.onnx` into `folder`, with `with_runner` the runner too, and with `int8_max_drop` maybe 8 bits.
+
+    With `exit_max_drop` the two files of a split cascade too, see `split.py`, where a threshold can be had from the
+    images that were held out when the model was calibrated: `parted`.
 
     `held_out`: labelled images in the model's form that it was not trained on; 500 of them have to agree, and all give
     the accuracy. Images of many other sizes, made of these or at random, have to agree in any case. `training`: images
@@ -82,10 +91,13 @@ def export_model(
     require_folder(folder)
     if int8_max_drop is not None and (held_out is None or len(held_out) < 2 or training is None or not len(training)):
         raise InputError("8 bits need training images and held-out ones to be judged on: give DATA that has both")
+    if exit_max_drop is not None and parted is None:
+        raise InputError("a split needs the images that were held out of the training: give the DATA it was made of")
     network = calibrated(trained).to("cpu")
     graph = network_graph(network, trained.image)
     content = onnx_file(trained, graph)
-    parity = require_parity(content, network, trained.image, _test_images(trained, held_out))
+    looked_at = _test_images(trained, held_out)
+    parity = require_parity(content, network, trained.image, looked_at)
 
     count = threads or torch.get_num_threads()
     sessions = {"onnx": start(content, MODEL_FILE, count)}
@@ -108,7 +120,14 @@ def export_model(
             told = {form: values.argmax(1) for form, values in given.items()}
             int8 = judged(len(small), latency, known.labels, told, trained.class_names, int8_max_drop)
 
-    contents = {MODEL_FILE: content}
+    split: Split | None = None
+    halves: dict[str, bytes] = {}
+    if exit_max_drop is not None and parted is not None:
+        whole = Model(start(content, MODEL_FILE, 1), metadata(trained))
+        test = None if held_out is None else held_out.with_classes(trained.class_names)
+        split, halves = split_model(trained, network, whole, parted, exit_max_drop, looked_at, test)
+
+    contents = {MODEL_FILE: content} | halves
     if int8 is not None and int8.kept:
         contents[INT8_FILE] = small
     if with_runner:
@@ -119,7 +138,7 @@ def export_model(
     if INT8_FILE not in contents:
         (folder / INT8_FILE).unlink(missing_ok=True)  # an earlier export's, of another model maybe
     listed = tuple(ExportedFile(name, len(written)) for name, written in contents.items())
-    return Exported(listed, parity, tuple(latency), count, accuracy, int8)
+    return Exported(listed, parity, tuple(latency), count, accuracy, int8, split)
 
 
 def _test_images(trained: TrainedModel, held_out: ImageStore | None) -> list[TestImage]:

@@ -45,6 +45,30 @@ def measured(
     return found
 
 
+@dataclass(frozen=True)
+class MeanTime:
+    """Milliseconds an image of `form` where so many come at once: the mean over images, the median over rounds."""
+
+    form: str
+    batch: int
+    ms: float
+
+
+def mean_times(
+    forms: Mapping[str, tuple[Callable[[NDArray[np.uint8]], object], NDArray[np.uint8]]], batch: int
+) -> list[MeanTime]:
+    """Each form on all of its own images, batch by batch; for forms that take longer on some images than on others."""
+
+    def through(call: Callable[[NDArray[np.uint8]], object], images: NDArray[np.uint8]) -> None:
+        for start in range(0, len(images), batch):
+            call(images[start : start + batch])
+
+    times = alternated({form: partial(through, call, images) for form, (call, images) in forms.items()})
+    return [
+        MeanTime(form, batch, 1000 * float(np.median(seconds)) / len(forms[form][1])) for form, seconds in times.items()
+    ]
+
+
 def alternated(calls: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Seconds of each call in each round; every round has each call once."""
     for _ in range(WARM_UPS):

@@ -51,18 +51,28 @@ def network_graph(network: CalibratedNet, spec: ImageSpec) -> ModelProto:
     """
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
     module = PixelNet(network, spec).eval()
+    return exported_graph(module, (example,), [PIXELS])
+
+
+def exported_graph(module: nn.Module, example: tuple[Tensor | list[Tensor], ...], inputs: list[str]) -> ModelProto:
+    """The graph of a module that gives named outputs, for any number of images; `inputs`: what to call its tensors.
+
+    `example`: what the module takes, for two images. Raises ExportError as above.
+    """
+    batch = torch.export.Dim("batch")
+    shapes = tuple([{0: batch} for _ in given] if isinstance(given, list) else {0: batch} for given in example)
     with torch.no_grad():
-        names = list(module(example))
+        names = list(module(*example))
     try:
         with _quiet():
             program = torch.onnx.export(
                 module,
-                (example,),
+                example,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[PIXELS],
+                input_names=inputs,
                 output_names=names,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:

@@ -5,7 +5,6 @@ The metadata and the seal are described in docs/export.md; `runtime.py` reads th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from littoral.deploy.preprocessing import PIXELS, preprocessing
 from littoral.deploy.runtime import FORMAT, FORMAT_VERSION, UNSEALED, seal
 from littoral.errors import ExportError, InputError
-from littoral.model_file import model_bytes
+from littoral.model_file import model_digest
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.model import FusionNetConfig
 from littoral.specs import ImageSpec
@@ -60,7 +59,7 @@ def metadata(trained: TrainedModel) -> dict[str, str]:
         "image": json.dumps(asdict(trained.image)),
         "licence": licence(trained.model.config),
         "record": json.dumps(record, ensure_ascii=False),
-        "source_sha256": hashlib.sha256(model_bytes(trained)).hexdigest(),
+        "source_sha256": model_digest(trained),
     }
 
 

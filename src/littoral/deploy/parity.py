@@ -6,7 +6,7 @@ file's by the graph inside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,10 +62,24 @@ def require_parity(content: bytes, network: CalibratedNet, spec: ImageSpec, imag
     """
     session = start(content, "the exported file")
     names = [output.name for output in session.get_outputs()]
+
+    def run(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(names, session.run(None, {"images": pixels}), strict=True))
+
+    return require_agreement(run, network, spec, images)
+
+
+def require_agreement(
+    run: Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.float32]]],
+    network: CalibratedNet,
+    spec: ImageSpec,
+    images: Sequence[TestImage],
+) -> Parity:
+    """The same of what `run` answers, by the names of the outputs of an exported file."""
     worst, found, faults = -1.0, "", []
-    for batch in _alike(images):
+    for batch in alike(images):
         pixels = np.stack([image.pixels for image in batch])
-        file = dict(zip(names, session.run(None, {"images": pixels}), strict=True))
+        file = run(pixels)
         model = torch_outputs(network, np.stack([fitted(image.pixels, spec) for image in batch]), spec)
         apart = np.zeros(len(batch))
         for name in (name for name in model if name.endswith("probabilities")):
@@ -99,7 +113,7 @@ def fitted(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def _other_answer(
-    file: dict[str, NDArray[np.float32]], model: dict[str, NDArray[np.float32]], network: CalibratedNet
+    file: Mapping[str, NDArray[np.float32]], model: dict[str, NDArray[np.float32]], network: CalibratedNet
 ) -> NDArray[np.bool_]:
     """Which images have another label, another novelty or another acceptance, and not for want of a clear one."""
     probabilities = model["probabilities"]
@@ -119,7 +133,7 @@ def _other_answer(
     return other
 
 
-def _alike(images: Sequence[TestImage]) -> Iterator[list[TestImage]]:
+def alike(images: Sequence[TestImage]) -> Iterator[list[TestImage]]:
     """Batches of images of one shape."""
     groups: dict[tuple[int, ...], list[TestImage]] = {}
     for image in images:

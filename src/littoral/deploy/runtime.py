@@ -6,6 +6,7 @@
 
 `littoral export --with-runner` lays a copy beside the exported file; `python runtime.py photo.jpg` prints answers as
 JSON lines. All that decides an answer is in the ONNX file: this file reads images, and names what comes out.
+`load_split` takes the two files of `littoral export --split` instead: most images need the first alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 FORMAT, FORMAT_VERSION = "littoral-onnx", "1"
 
 MODEL_FILE = "model.onnx"
+
+SHALLOW_FILE, DEEP_FILE = "shallow.onnx", "deep.onnx"
+
+PASSED = "passed_"
+"""How the names of those outputs of the first half begin that are inputs of the second."""
 
 KEYS = ("format", "format_version", "class_names", "image", "licence", "record", "source_sha256", "sha256")
 """The metadata of an exported file. `class_names` is a JSON list; `image` and `record` are JSON objects."""
@@ -62,7 +68,8 @@ class Answer:
 
     `accepted`: whether to believe it; None where the model has no threshold. `novelty`: how unlike the images trained
     on it is, about 1 for ordinary ones. `probabilities`: by class. `shallow` and `deep`: what each side alone would
-    say. What the model does not have is None.
+    say. What the model does not have is None. `exited`: of a split model, whether the first half's answer was clear
+    enough, and stands; `shallow` and `deep` are None then, and `novelty` is that of the features known so far.
     """
 
     label: str
@@ -72,6 +79,7 @@ class Answer:
     shallow: Opinion | None
     deep: Opinion | None
     probabilities: dict[str, float]
+    exited: bool | None = None
 
 
 class Model:
@@ -108,16 +116,18 @@ class Model:
 
     def _answer(self, outputs: dict[str, NDArray[Any]], row: int) -> Answer:
         probabilities = outputs["probabilities"][row]
-        accepted, novelty = outputs.get("accepted"), outputs.get("novelty")
+        accepted, novelty, left = outputs.get("accepted"), outputs.get("novelty"), outputs.get("exit")
         label = int(outputs["label"][row])
+        exited = None if left is None else bool(left[row])
         return Answer(
             label=self.class_names[label],
             confidence=float(probabilities[label]),
             accepted=None if accepted is None else bool(accepted[row]),
             novelty=None if novelty is None else float(novelty[row]),
-            shallow=self._opinion(outputs.get("shallow_probabilities"), row),
-            deep=self._opinion(outputs.get("deep_probabilities"), row),
+            shallow=None if exited else self._opinion(outputs.get("shallow_probabilities"), row),
+            deep=None if exited else self._opinion(outputs.get("deep_probabilities"), row),
             probabilities=dict(zip(self.class_names, map(float, probabilities), strict=True)),
+            exited=exited,
         )
 
     def _opinion(self, probabilities: NDArray[np.float32] | None, row: int) -> Opinion | None:
@@ -127,12 +137,69 @@ class Model:
         return Opinion(self.class_names[best], float(probabilities[row][best]))
 
 
+class SplitModel(Model):
+    """A model in two halves. The second is run on those images alone that the first passes on, with what it passes."""
+
+    def __init__(self, shallow: InferenceSession, deep: InferenceSession, metadata: dict[str, str]) -> None:
+        super().__init__(shallow, metadata)
+        self.deep = deep
+        self._passed = [given.name for given in deep.get_inputs()]
+        self._answers = [output.name for output in deep.get_outputs()]
+
+    def first(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The outputs of the first half by name, and what it passes on of all images."""
+        return super().run(images)
+
+    def run(self, images: NDArray[np.uint8], may_exit: bool = True) -> dict[str, NDArray[Any]]:
+        """The outputs of the whole model by name, for uint8 images (n, height, width, 1 or 3), and `exit` (n).
+
+        Of images that exit, `shallow_probabilities` and `deep_probabilities` are not a number. `may_exit`: False passes
+        all images on, and gives what the whole model does.
+        """
+        outputs = self.first(images)
+        passed = {name: outputs.pop(name) for name in self._passed}
+        if not may_exit:
+            outputs["exit"] = np.zeros(len(images), bool)
+        onward = np.flatnonzero(~outputs["exit"])
+        for name in self._answers:
+            if name not in outputs:
+                outputs[name] = np.full((len(images), len(self.class_names)), np.nan, np.float32)
+        if len(onward):
+            if len(onward) < len(images):
+                passed = {name: values[onward] for name, values in passed.items()}
+            for name, values in zip(self._answers, self.deep.run(None, passed), strict=True):
+                if len(onward) < len(images):
+                    outputs[name][onward] = values
+                else:
+                    outputs[name] = values
+        return outputs
+
+
 def load(place: str | Path, threads: int | None = None) -> Model:
     """The model in an exported folder, or in one exported file. `threads`: to compute with; None: one a core.
 
     Raises RuntimeFileError for a file that is missing, has no metadata of littoral's, was changed, or cannot be run.
     """
     path = Path(place) / MODEL_FILE if Path(place).is_dir() else Path(place)
+    session, metadata = _opened(path, threads)
+    if "half" in metadata:
+        raise RuntimeFileError(f"{path} is one half of a split model: give the folder to load_split, or --split")
+    return Model(session, metadata)
+
+
+def load_split(place: str | Path, threads: int | None = None) -> SplitModel:
+    """The model of `shallow.onnx` and `deep.onnx` in an exported folder.
+
+    Raises RuntimeFileError as `load` does, and for halves of different models.
+    """
+    shallow, metadata = _opened(Path(place) / SHALLOW_FILE, threads)
+    deep, of_deep = _opened(Path(place) / DEEP_FILE, threads)
+    if metadata.get("half") != "shallow" or of_deep.get("other_half") != metadata["sha256"]:
+        raise RuntimeFileError(f"{SHALLOW_FILE} and {DEEP_FILE} in {place} are not of one export; export them anew")
+    return SplitModel(shallow, deep, metadata)
+
+
+def _opened(path: Path, threads: int | None) -> tuple[InferenceSession, dict[str, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -142,7 +209,7 @@ def load(place: str | Path, threads: int | None = None) -> Model:
     session = start(content, str(path), threads)
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     require_sealed(content, metadata, str(path))
-    return Model(session, metadata)
+    return session, metadata
 
 
 def start(content: bytes, name: str, threads: int | None = None) -> InferenceSession:
@@ -229,9 +296,10 @@ def main() -> int:
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--model", default=Path(__file__).parent, type=Path, help="the exported folder or file")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--split", action="store_true", help=f"run {SHALLOW_FILE} and {DEEP_FILE} of the folder")
     arguments = parser.parse_args()
     try:
-        model = load(arguments.model, arguments.threads)
+        model = (load_split if arguments.split else load)(arguments.model, arguments.threads)
         for path in arguments.images:
             print(json.dumps({"path": path, **asdict(model.predict([path])[0])}))
     except RuntimeFileError as error:

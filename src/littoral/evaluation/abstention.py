@@ -30,14 +30,14 @@ COVERAGES = (1.0, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)
 """Parts of the images, the surest of them, that a table of errors is made for."""
 
 
-def most_errors(wrong: int, total: int) -> float:
-    """The share of errors that is not exceeded, with 95 % confidence, where `wrong` of `total` were seen."""
-    return 1.0 if wrong >= total else float(stats.beta.ppf(LEVEL, wrong + 1, total - wrong))
+def most_errors(wrong: int, total: int, level: float = LEVEL) -> float:
+    """The share of errors that is not exceeded, with the confidence `level`, where `wrong` of `total` were seen."""
+    return 1.0 if wrong >= total else float(stats.beta.ppf(level, wrong + 1, total - wrong))
 
 
-def images_needed(max_error: float) -> int:
+def images_needed(max_error: float, level: float = LEVEL) -> int:
     """How many images it takes, none of them wrong, for the bound to reach down to this share: ln 0.05 / ln(1 - e)."""
-    return math.ceil(math.log(1 - LEVEL) / math.log1p(-max_error))
+    return math.ceil(math.log(1 - level) / math.log1p(-max_error))
 
 
 def reject_threshold(confidence: NDArray[Any], right: NDArray[np.bool_], max_error: float) -> float | None:

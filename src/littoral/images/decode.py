@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,9 @@ ORIENTATION = 0x0112
 
 JPEG_START, ORIENTED = b"\xff\xd8\xff", (b"Exif\0", b"http://ns.adobe.com/xap/")
 """How a JPEG begins, and what stands in one that may say that the picture is turned."""
+
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+"""How a PNG begins, up to its width and height."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -136,6 +140,9 @@ def size_of(content: bytes) -> tuple[int, int] | None:
             if content.startswith(JPEG_START) and not any(mark in content for mark in ORIENTED):
                 height, width, _, _ = decode_jpeg_header(content)
                 return height, width
+        if content.startswith(PNG_START) and b"eXIf" not in content:  # which may say that the picture is turned
+            width, height = struct.unpack_from(">II", content, len(PNG_START))
+            return height, width
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             height, width = image.height, image.width
             with contextlib.suppress(Exception):  # damaged EXIF does not make a large image small

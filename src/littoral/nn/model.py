@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
@@ -226,14 +226,23 @@ class FusionNet(nn.Module):
 
     def branch_features(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         """The features that the fusion takes, by name (see `fused_specs`), normalised where the network does so."""
+        return self.features_from(x, list(self.config.branches))[0]
+
+    def features_from(
+        self, x: Float[Tensor, "batch channels height width"], branches: Sequence[str]
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "batch onward_channels onward_height onward_width"]]:
+        """The features of these branches alone, which follow each other, and what the branch after them sees.
+
+        `x` is what the first of them sees. What comes out is the image again in a parallel network, maps in a cascade.
+        """
         features = {}
-        for name, branch in self.branches.items():
-            taps = branch(x)
+        for name in branches:
+            taps = self.branches[name](x)
             for feature, tap in self.taps[name].items():
                 features[feature] = self._normalised(feature, taps[tap]) if self.config.batch_norm else taps[tap]
             if self.config.topology == "cascade":
                 x = taps[self.config.branches[name].onward]
-        return features
+        return features, x
 
     def _normalised(self, name: str, feature: Tensor) -> Tensor:
         normal: Tensor = self.norms[name](feature if self.config.fusion.takes_maps else flatten(feature))

@@ -82,11 +82,7 @@ class Service:
         return {"model": served.version, "predictions": answers}
 
     async def _answers(self, served: Served, found: list[Upload], top: int, explain: bool) -> list[dict[str, Any]]:
-        if explain and len(found) > 1:
-            raise ProblemError(422, f"explain is for one image a request, got {len(found)}")
         classes = served.model.class_names
-        if top > len(classes):
-            raise ProblemError(422, f"top is 1 to {len(classes)}, the number of classes, got {top}")
         decoded = [await self._decoded(upload, served) for upload in found]
         if not found[0].listed and isinstance(decoded[0], str):
             raise ProblemError(422, f"the image {decoded[0]}")
@@ -103,7 +99,11 @@ class Service:
                 answers.append(failure(upload.name, image))
                 self.metrics.image("unreadable")
                 continue
-            looks = await explanation(ask, image, int(outputs["label"][row]), self.limits.at_once) if explain else None
+            looks = (
+                await explanation(ask, image, int(outputs["label"][row]), self.limits.at_once)
+                if explain and not row
+                else None
+            )
             answers.append(prediction(outputs, row, classes, top, upload.name, looks))
             self._count(answers[-1])
             row += 1
@@ -111,6 +111,8 @@ class Service:
 
     async def _decoded(self, upload: Upload, served: Served) -> np.ndarray[Any, np.dtype[np.uint8]] | str:
         """The image, or why there is none."""
+        if upload.content is None:
+            return "is not base64"
         try:
             return await self.decoder.decode(upload.content, served.spec)
         except ImageError as error:
@@ -151,8 +153,13 @@ def build_api(service: Service, locked: bool = False, root_path: str = "") -> Fa
     )
     async def predict(
         request: Request,
-        top: Annotated[int, Query(ge=1, le=1000, description="Classes to name, the most probable first.")] = 1,
-        explain: Annotated[bool, Query(description="Say which places the answer rests on; one image alone.")] = False,
+        top: Annotated[
+            int,
+            Query(ge=1, le=1000, description="Classes to name, the most probable first; all where there are fewer."),
+        ] = 1,
+        explain: Annotated[
+            bool, Query(description="Say which places the answer for the first image rests on.")
+        ] = False,
     ) -> Response:
         """Labels for one image (the body is the file) or for several (multipart files, or base64 in JSON)."""
         return _json(await service.predict(request, top, explain))

@@ -17,6 +17,9 @@ import numpy as np
 
 from littoral.serve.served import Images, Outputs, Served
 
+TURNS = 8
+"""Turns of the event loop that a call waits for images that have a place and are not there yet: under a millisecond."""
+
 
 class FullError(Exception):
     """There is no room for so many images now."""
@@ -41,6 +44,7 @@ class Batcher:
         self._at_once = at_once
         self._on_batch = on_batch
         self._jobs: deque[_Job] = deque()
+        self._queued = 0
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "model")
 
@@ -62,6 +66,7 @@ class Batcher:
         """
         job = _Job(served, images, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
+        self._queued += len(images)
         self._arrived.set()
         return await job.done
 
@@ -71,6 +76,7 @@ class Batcher:
         try:
             while True:
                 await self._arrived.wait()
+                await self._company()
                 jobs = self._next()
                 if not jobs:
                     self._arrived.clear()
@@ -86,6 +92,13 @@ class Batcher:
         finally:
             self._thread.shutdown(wait=False)
 
+    async def _company(self) -> None:
+        """Let images that are being read now join: a call costs as much as several images in it."""
+        for _ in range(TURNS):
+            if self._queued >= min(self.held, self._at_once):
+                return
+            await asyncio.sleep(0)
+
     def _next(self) -> list[_Job]:
         """The jobs of the next call: one at least, for one model, up to `at_once` images; none where none wait."""
         jobs: list[_Job] = []
@@ -93,12 +106,13 @@ class Batcher:
         while self._jobs:
             job = self._jobs[0]
             if job.done.done():  # given up
-                self._jobs.popleft()
+                self._queued -= len(self._jobs.popleft().images)
                 continue
             if jobs and (job.served is not jobs[0].served or images + len(job.images) > self._at_once):
                 break
             jobs.append(self._jobs.popleft())
             images += len(job.images)
+            self._queued -= len(job.images)
         return jobs
 
 

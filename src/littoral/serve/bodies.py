@@ -28,10 +28,13 @@ RETRY = {"Retry-After": "1"}
 
 @dataclass(frozen=True)
 class Upload:
-    """An image as it came, and its file name where it had one. `listed`: it is one of a list, which may be of one."""
+    """An image as it came, None where it was not base64; and its file name where it had one.
+
+    `listed`: it is one of a list, if only of one.
+    """
 
     name: str | None
-    content: bytes
+    content: bytes | None
     listed: bool = True
 
 
@@ -118,13 +121,18 @@ def _in_json(body: bytes, most: int) -> list[Upload]:
         told = dict(islice(told.items(), 2))  # a second field is one too many, and pydantic would list them all
     try:
         encoded = EncodedImages.model_validate(told).images
-        return [Upload(None, base64.b64decode(text, validate=True)) for text in encoded]
+        return [Upload(None, _plain(text)) for text in encoded]
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "body"
         raise ProblemError(422, f'expected {{"images": [base64, …]}}; {place}: {first["msg"]}') from error
-    except ValueError as error:
-        raise ProblemError(422, "an image in JSON has to be base64, without a prefix and without line ends") from error
+
+
+def _plain(encoded: str) -> bytes | None:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return None
 
 
 class _InMemory(MultiPartParser):

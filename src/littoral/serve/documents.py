@@ -73,8 +73,11 @@ BODIES: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                "properties": {
+                    "image": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                },
                 "required": ["image"],
+                "additionalProperties": False,
             }
         },
         "application/json": {

@@ -86,12 +86,12 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
         "matched": Arm(alone),
         "matched-ensemble": Arm(ensemble),
         "probe": Arm(probe, linear=True),
-        **{f"fused-{fusion.type}": Arm(_with(fusion, fused)) for fusion in others},
+        **{f"fused-{fusion.type}": Arm(with_fusion(fusion, fused)) for fusion in others},
     }
 
 
-def _with(fusion: FusionConfig, fused: Build) -> Build:
-    """The fused network with another fusion."""
+def with_fusion(fusion: FusionConfig, fused: Build) -> Build:
+    """A network with another fusion."""
 
     def build(image_shape: ImageShape, classes: int) -> FusionNetConfig:
         config = fused(image_shape, classes)

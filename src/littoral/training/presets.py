@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
@@ -53,7 +54,14 @@ class Preset:
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name; raises InputError, with the known names, for any other."""
+    """The preset of that name, or in the file of that name, where it ends in .toml (see `variant.py`).
+
+    Raises InputError, with the known names, for any other, and for a file that is no preset.
+    """
+    if name.endswith(".toml"):
+        from littoral.training.variant import read_preset  # which knows the presets of this file
+
+        return read_preset(Path(name))
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
