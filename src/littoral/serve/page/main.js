@@ -156,6 +156,10 @@ const drawn = board(part("board"), () => {
   pause = setTimeout(look, PAUSE);
 });
 
+function release(url) {
+  setTimeout(() => URL.revokeObjectURL(url), 1000); // what is being loaded from it may finish
+}
+
 async function look() {
   const { height, width } = state.model.image;
   const pixels = centred(drawn.ink(), part("board").width, height, width);
@@ -164,8 +168,8 @@ async function look() {
   const entry = { name: say("drawing"), blob, url: URL.createObjectURL(blob), drawn: true };
   const number = state.looks += 1;
   await ask(entry);
-  if (number !== state.looks) return URL.revokeObjectURL(entry.url); // wiped, or drawn on meanwhile
-  if (state.shown?.drawn) URL.revokeObjectURL(state.shown.url);
+  if (number !== state.looks) return release(entry.url); // wiped, or drawn on meanwhile
+  if (state.shown?.drawn) release(state.shown.url);
   show(entry);
 }
 
@@ -197,10 +201,10 @@ document.addEventListener("drop", (event) => {
 part("csv").addEventListener("click", () => {
   const url = URL.createObjectURL(new Blob(["\ufeff", asCsv(state.entries)], { type: "text/csv" }));
   Object.assign(document.createElement("a"), { href: url, download: "littoral.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
+  release(url);
 });
 part("clear").addEventListener("click", () => {
-  for (const entry of state.entries) URL.revokeObjectURL(entry.url);
+  for (const entry of state.entries) release(entry.url);
   state.waiting = [];
   state.entries = [];
   part("rows").replaceChildren();
