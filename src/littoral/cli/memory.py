@@ -2,8 +2,8 @@
 
 glibc hands each freed one back to the system, and getting it again, page by page, was seen to cost 7 to 23 % of a
 training step on two cores. Kept instead, it is there at once. A server is the other way round: it lives for long, and a
-large photo now and then should leave nothing behind. Only the command line does this: a library has no say in its host's
-memory.
+large photo now and then should leave nothing behind. Only the command line does this: a library has no say in its
+host's memory.
 """
 
 from __future__ import annotations
