@@ -13,10 +13,9 @@ import json
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
-
-HERE = Path(__file__).parent
 
 import numpy as np
 from PIL import Image
@@ -29,16 +28,17 @@ MULTIPART = "multipart/form-data; boundary=b"
 
 def main(exported: Path) -> None:
     """Valid requests first, for the memory; then harm; then a valid one again."""
-    command = [sys.executable, str(HERE / "control.py"), str(exported)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [sys.executable, "-m", "littoral", "serve", str(exported), "--port", "0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        port = int(server.stdout.readline())
+        port = int(server.stderr.readline().split(":")[-1].rstrip("/\n"))
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # the log, which nobody needs
         seeds = random.Random(0)
-        good = _images()
+        good, bombs = _images(), [_bomb(side) for side in (4_000, 6_000, 15_000)]
         for number in range(VALID):
             assert _sent(port, good[number % len(good)], "image/png", {}) == 200
         before = _memory(server.pid)
-        found = Counter(_sent(port, *_harm(seeds, good)) for _ in range(UPLOADS))
+        found = Counter(_sent(port, *_harm(seeds, good, bombs)) for _ in range(UPLOADS))
         after = _memory(server.pid)
         assert _sent(port, good[0], "image/png", {}) == 200
     finally:
@@ -74,17 +74,21 @@ def _images() -> list[bytes]:
     return found
 
 
-def _harm(seeds: random.Random, good: list[bytes]) -> tuple[bytes, str, dict[str, str]]:
+def _bomb(side: int) -> bytes:
+    """A small file that unpacks to side × side pixels."""
+    written = io.BytesIO()
+    Image.new("1", (side, side)).save(written, "PNG")
+    return written.getvalue()
+
+
+def _harm(seeds: random.Random, good: list[bytes], bombs: list[bytes]) -> tuple[bytes, str, dict[str, str]]:
     content = bytearray(seeds.choice(good))
     kind = seeds.choice(KINDS)
     match seeds.randrange(8):
         case 0:
             content = content[: seeds.randrange(len(content))]
         case 1:
-            written = io.BytesIO()
-            side = seeds.choice((4_000, 6_000, 15_000))
-            Image.new("1", (side, side)).save(written, "PNG")
-            content = bytearray(written.getvalue())
+            content = bytearray(seeds.choice(bombs))
         case 2:
             content = bytearray(seeds.randbytes(seeds.randrange(3000)))
         case 3:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli.interrupt import Interrupted
+from littoral.memory import give_back_freed_memory
 from littoral.cli.output import say
 
 KEY_VARIABLE = "LITTORAL_API_KEY"
@@ -60,6 +61,7 @@ def serve(
         raise InputError(f"serving needs {error.name}: pip install 'littoral[serve]'") from error
     from littoral.serve.settings import Limits
 
+    give_back_freed_memory()
     limits = Limits(waiting=queue, deadline=deadline)
     key = _key(api_key_file)
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
