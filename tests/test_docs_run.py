@@ -7,6 +7,7 @@ part of MNIST. Run by `make docs-test`.
 
 from __future__ import annotations
 
+import os
 import runpy
 import shlex
 import subprocess
@@ -87,12 +88,17 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path, part_of_mnist: Image
 
 
 def run_shell(block: Block, where: str, part_of_mnist: ImageStore) -> None:
-    """Commands of `littoral` in this process, which has it loaded; others in a shell."""
+    """Commands of `littoral` in this process, which has it loaded; others in a shell, but for installs."""
     for command in commands(block.code):
         words = shlex.split(command, comments=True)
-        if words[0] != "littoral":
-            subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True)
+        if words[:2] == ["pip", "install"]:
             continue
+        if words[0] != "littoral":
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True, env=os.environ | {"PATH": path})
+            continue
+        if words[1] == "tune":
+            words += ["--candidates", "2"]  # else until its time is up
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("littoral.images.builtin.load_mnist", lambda: part_of_mnist)
             threads = torch.get_num_threads()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rooms import svg
 
+from littoral.evaluation.abstention import most_errors
 from littoral.evaluation.paired import Difference, verdict
 from littoral.images.builtin import load_mnist
 from littoral.nn.fixed.hog import HogConfig
@@ -82,6 +84,27 @@ def verdicts() -> bytes:
         return svg(figure)
 
 
+def bounds() -> bytes:
+    """The share of errors that can still be there, against the images that it was looked for on."""
+    images = np.unique(np.geomspace(20, 10_000, 200).astype(int))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 2.6), layout="constrained")
+        axes = figure.subplots()
+        for wrong, colour in ((0, DEEP), (1, WATER), (5, "#c58b3b")):
+            axes.plot(
+                images, [100 * most_errors(wrong, int(count)) for count in images], color=colour, label=str(wrong)
+            )
+        axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
+        axes.set(xscale="log", yscale="log", ylim=(0.02, 40))
+        axes.set(yticks=[0.1, 1, 10], yticklabels=["0.1", "1", "10"])
+        axes.set(xticks=[20, 100, 300, 1000, 10_000], xticklabels=["20", "100", "300", "1,000", "10,000"])
+        axes.set(xlabel="images", ylabel="% wrong at most")
+        axes.minorticks_off()
+        axes.legend(title="wrong among them", frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+        return svg(figure)
+
+
 def _boxes(axes: Axes, places: Mapping[str, tuple[float, float]], arrows: list[str]) -> None:
     for arrow in arrows:
         start, end = (places[name] for name in arrow.split())
@@ -93,5 +116,10 @@ def _boxes(axes: Axes, places: Mapping[str, tuple[float, float]], arrows: list[s
     axes.axis("off")
 
 
-DRAWINGS: dict[str, Callable[[], bytes]] = {"topologies": topologies, "gradients": gradients, "verdicts": verdicts}
+DRAWINGS: dict[str, Callable[[], bytes]] = {
+    "topologies": topologies,
+    "gradients": gradients,
+    "verdicts": verdicts,
+    "bounds": bounds,
+}
 """Every drawing by the name of its file."""

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from littoral.cli.interrupt import Interrupted
-from littoral.memory import give_back_freed_memory
 from littoral.cli.output import say
+from littoral.memory import give_back_freed_memory
 
 KEY_VARIABLE = "LITTORAL_API_KEY"
 """Where the key is, unless a file has it: an option would show it to everybody who lists processes."""
