@@ -1,7 +1,6 @@
 """A trained model as one file, and that file run where there is neither torch nor littoral.
 
-Takes some seconds, most of them for the proof that the file agrees with the model.
-Needs `pip install 'littoral[onnx]'`.
+Takes some seconds, most of them to prove that the file agrees with the model. Needs `pip install 'littoral[onnx]'`.
 """
 
 # %% A model that knows how sure it is

@@ -88,7 +88,7 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path, part_of_mnist: Image
 
 
 def run_shell(block: Block, where: str, part_of_mnist: ImageStore) -> None:
-    """Commands of `littoral` in this process, which has it loaded; others in a shell, but for installs."""
+    """Commands of `littoral` in this process, which has it loaded; others in a shell; what pip would bring is there."""
     for command in commands(block.code):
         words = shlex.split(command, comments=True)
         if words[:2] == ["pip", "install"]:
