@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,7 @@ def fit_file(
     tell: Callable[[str], None] = lambda line: None,
     slim: bool = False,
     on_features: Callable[[int, int], None] = lambda done, total: None,
+    choice: Choice | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -78,7 +80,7 @@ def fit_file(
     `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
     `slim`: the file does without the weights of frozen pretrained networks. `on_features` is told (images done, images
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
-    the record says how long it took to have those of the training part.
+    the record says how long it took to have those of the training part. `choice`: what chose the preset, for the record.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
@@ -131,6 +133,7 @@ def fit_file(
 
     trained = fit_calibrated(Fit(first, again), train_part, seed, calibrate, max_error, tell, of_train)
     trained.record["features_seconds"] = seconds
+    trained.record["auto"] = None if choice is None else asdict(choice)
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
     figures = evaluate_model(trained, test_part, of_test)

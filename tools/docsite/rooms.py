@@ -40,12 +40,6 @@ def imports() -> nx.DiGraph:
     return nx.transitive_reduction(found)
 
 
-def chain() -> str:
-    """The layers as one line, as `docs/architecture.md` has it."""
-    marks = {True: " | ", False: ", "}
-    return " → ".join(marks[len(layer) == 2].join(layer) for layer in layers())
-
-
 def drawing() -> bytes:
     """The rooms as an SVG: data flows from top to bottom, as imports flow from bottom to top."""
     rows = layers()

@@ -188,6 +188,7 @@ def fit(
                 tell=(lambda line: None) if quiet else say,
                 slim=slim,
                 on_features=on_features,
+                choice=choice,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
