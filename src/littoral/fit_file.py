@@ -80,7 +80,7 @@ def fit_file(
     `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
     `slim`: the file does without the weights of frozen pretrained networks. `on_features` is told (images done, images
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
-    the record says how long it took to have those of the training part. `choice`: what chose the preset, for the record.
+    the record says how long it took to have those of the training part. `choice`: what chose the preset.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
