@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test test-full test-timm lint setup clean bench-speed bench-labels bench-accuracy bench-peak
+.PHONY: demo test test-full test-timm test-runner lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
@@ -23,6 +23,17 @@ test-timm: .venv-timm/.done
 	$(PYTHON) -m venv .venv-timm
 	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[timm]' beartype pytest pytest-timeout
 	@touch $@
+
+# What `littoral export --with-runner` leaves has to run where there is neither torch nor littoral.
+test-runner: setup
+	rm -rf .runner && mkdir .runner
+	.venv/bin/littoral fit mnist --preset tiny --labels-per-class 30 --quiet --out .runner/m.safetensors
+	.venv/bin/littoral export .runner/m.safetensors --out .runner/exported --with-runner --quiet
+	.venv/bin/python -c "from littoral.images.builtin import load_mnist; from PIL import Image; Image.fromarray(load_mnist().images[0, :, :, 0]).resize((90, 60)).save('.runner/digit.png')"
+	$(PYTHON) -m venv .runner/venv
+	.runner/venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt numpy onnxruntime pillow
+	.runner/venv/bin/python .runner/exported/runtime.py .runner/digit.png
+	rm -rf .runner
 
 lint: setup
 	.venv/bin/ruff format --check .
@@ -44,4 +55,4 @@ bench-speed bench-labels bench-accuracy bench-peak: bench-%: setup
 	.venv/bin/python benchmarks/$*/run.py page
 
 clean:
-	rm -rf .venv .venv-timm
+	rm -rf .venv .venv-timm .runner

@@ -19,8 +19,9 @@ from torch import Tensor
 from littoral.errors import InputError
 from littoral.evaluation.abstention import images_needed, reject_threshold
 from littoral.evaluation.calibration import best_temperature
+from littoral.images.named import NAMES
 from littoral.images.splits import grouped_folds, grouped_split, tied_images
-from littoral.images.store import ImageStore
+from littoral.images.store import ImageStore, pixel_hashes
 from littoral.nn.calibrated import Calibration
 from littoral.nn.inference import predict_answers
 from littoral.training.measures import fit_measures
@@ -42,6 +43,8 @@ FOLDS = 3
 ORDINARY = 0.995
 """Share of ordinary images that are not called novel. One image in two hundred lost is little beside the two in a
 hundred that may be turned away in all, and the novel images are told apart by far more than their tail."""
+
+TINY = float(np.finfo(np.float32).tiny)
 
 DIGITS = 1e6
 """Confidences are rounded down to a millionth: a threshold just at 1 would hang on how a machine rounds."""
@@ -94,9 +97,16 @@ def _held_parts(store: ImageStore, seed: int, way: Way) -> list[NDArray[np.int64
     """The rows of each part that is told by a training without it."""
     if way == "holdout" or (way == "auto" and len(store) >= MANY):
         share = min(HELD_OUT, MOST_HELD_OUT / len(store))
-        return [grouped_split(store.labels, tied_images(store), share, seed)[1]]
-    fold = grouped_folds(store.labels, tied_images(store), FOLDS, seed)
+        return [grouped_split(store.labels, _ties(store), share, seed)[1]]
+    fold = grouped_folds(store.labels, _ties(store), FOLDS, seed)
     return [np.flatnonzero(fold == number) for number in range(FOLDS)]
+
+
+def _ties(store: ImageStore) -> NDArray[np.int64]:
+    """As `tied_images`; of a public set only equal images, since to find those nearly so takes longer than `swift`."""
+    if store.source in NAMES and store.ties is None:
+        store = replace(store, ties=np.unique(pixel_hashes(store.images), return_inverse=True)[1].astype(np.int64))
+    return tied_images(store)
 
 
 def _on_the_rest(
@@ -155,7 +165,7 @@ def _tell(trained: TrainedModel, held: ImageStore) -> _Told:
     sides = None
     if answers.shallow_probabilities is not None and answers.deep_probabilities is not None:
         sides = _logs(answers.shallow_probabilities), _logs(answers.deep_probabilities)
-    level = max(float(np.median(answers.novelty)), float(np.finfo(np.float32).tiny))
+    level = max(float(np.median(answers.novelty)), TINY)
     novelty = answers.novelty.astype(np.float64) / level
     return _Told(held.labels, _logs(answers.probabilities), sides, novelty, level)
 
@@ -172,7 +182,7 @@ def _together(parts: list[_Told]) -> _Told:
 
 
 def _logs(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float64)
+    return np.log(np.maximum(probabilities, TINY)).astype(np.float64)
 
 
 def _draft(trained: TrainedModel, tensors: dict[str, Tensor]) -> TrainedModel:
@@ -200,7 +210,7 @@ def _settled(
                 tensors[f"{name}.{part}"] = tensors[f"{name}.{part}"] / temperature
     temperature = best_temperature(told.logs, told.labels)
     probabilities = softmax(told.logs / temperature, axis=1)
-    most_novelty = float(np.float32(np.quantile(told.novelty, ORDINARY, method="higher")))
+    most_novelty = max(float(np.float32(np.quantile(told.novelty, ORDINARY, method="higher"))), TINY)
     usual = told.novelty <= most_novelty
     confidence = np.floor(probabilities.max(1) * DIGITS) / DIGITS
     right = told.logs.argmax(1) == told.labels

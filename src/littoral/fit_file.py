@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +103,7 @@ def fit_file(
     def again(rows: NDArray[np.int64], short: Recipe) -> TrainedModel:
         return fit_arm(preset, arm, short, train_part.subset(rows), seed, device, observer, unlabelled=unlabelled)
 
-    trained = fit_calibrated(Fit(first, again), _tied(train_part), seed, calibrate, max_error, tell)
+    trained = fit_calibrated(Fit(first, again), train_part, seed, calibrate, max_error, tell)
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
     figures = evaluate_model(trained, test_part)
@@ -118,13 +117,6 @@ def fit_file(
     save_model(trained, target)
     checkpoint.unlink(missing_ok=True)
     return trained
-
-
-def _tied(part: ImageStore) -> ImageStore:
-    """Of a public set only images that are equal are tied: to look for those nearly so takes longer than `swift`."""
-    if part.source not in NAMES or part.ties is not None:
-        return part
-    return replace(part, ties=np.unique(pixel_hashes(part.images), return_inverse=True)[1].astype(np.int64))
 
 
 def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:

@@ -110,20 +110,23 @@ def export(
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
     print_table(["file", "kB"], [[str(out / file.name), f"{file.bytes / 1000:,.1f}"] for file in done.files])
     parity = done.parity
+    print()
     print_wrapped(
-        f"\nagrees with the model on {parity.images:,} images of {parity.forms:,} forms: probabilities differ by "
+        f"agrees with the model on {parity.images:,} images of {parity.forms:,} forms: probabilities differ by "
         f"{parity.largest_difference:.1g} at most ({parity.worst})"
     )
+    print()
     form = f"{trained.image.height}×{trained.image.width}"
-    print_wrapped(f"\nfrom pixels of {form} to answers, {done.threads} thread{'s' if done.threads > 1 else ''}:")
+    print_wrapped(f"from pixels of {form} to answers, {done.threads} thread{'s' if done.threads > 1 else ''}:")
     print_table(
         ["form", "images at once", "ms, median", "ms, 95 %"],
         [[row.form, str(row.batch), f"{row.p50:.3f}", f"{row.p95:.3f}"] for row in done.latency],
     )
     if done.accuracy is not None:
         figures = done.accuracy
+        print()
         print_wrapped(
-            f"\naccuracy of the file {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, "
+            f"accuracy of the file {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, "
             f"n = {figures.n:,})"
         )
     if done.int8 is not None:

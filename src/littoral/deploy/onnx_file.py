@@ -42,7 +42,9 @@ def joined(spec: ImageSpec, network: ModelProto) -> ModelProto:
     from onnx import compose
 
     network = compose.add_prefix(network, "net_", rename_inputs=False, rename_outputs=False)
-    return compose.merge_models(preprocessing(spec), network, io_map=[(PIXELS, PIXELS)], producer_name="littoral")
+    model = compose.merge_models(preprocessing(spec), network, io_map=[(PIXELS, PIXELS)], producer_name="littoral")
+    del model.opset_import[1:]  # both parts name the same one
+    return model
 
 
 def metadata(trained: TrainedModel) -> dict[str, str]:

@@ -25,13 +25,16 @@ from littoral.specs import ImageSpec
 from littoral.training.probe import NEVER
 
 MOST_IMAGES = 10_000
-"""Images that are looked at; twice as many gave the same figures."""
+"""Images that are looked at: enough for a few dozen directions and a linear map of some hundred numbers."""
 
 MOST_NUMBERS = 2**26
 """Numbers in all features that are held at once (a quarter of a gigabyte)."""
 
 IMAGES_A_DIRECTION = 10
 """As few images a direction of the model of novelty as it is fitted with."""
+
+ROUNDING = 1e-5
+"""Of a feature vector's squared length: as much of it as may come from single precision."""
 
 ITERATIONS = 100
 """Of the fit of a read-out. Where it would go on, it gains nothing that can be seen."""
@@ -92,9 +95,8 @@ def fit_novelty(
 ) -> dict[str, Float[np.ndarray, "..."]]:
     """The tensors of `Novelty`. `sizes`: of the branches' features, which stand one after the other.
 
-    Both parts of the score are divided by their medians, so that they count alike. Of held-out digits that were turned,
-    cut up, inverted or made of noise this sum found more than either part alone, than their larger one, and than the
-    likelihood of the probabilistic model (benchmarks/calibration).
+    Both parts of the score are divided by their medians, so that they count alike: of digits that were turned, cut up,
+    inverted or made of noise their sum found more than either alone (docs/architecture.md).
     """
     mean = features.mean(0)
     scale = 1 / _spread(features, sizes)
@@ -113,9 +115,11 @@ def fit_novelty(
     white = y @ whitening.T
     inside = np.min([np.square(white - centre).sum(1) for centre in centres], axis=0)
     outside = np.maximum(np.square(z).sum(1) - np.square(y).sum(1), 0)
-    least = np.finfo(np.float32).eps * max(float(np.square(z).sum(1).mean()), 1.0)
-    parts = 0.5 / np.maximum([np.median(inside), np.median(outside)], least)
-    parts = parts / np.median(parts[0] * inside + parts[1] * outside)
+    medians = np.array([np.median(inside), np.median(outside)])
+    told = medians > ROUNDING * np.square(z).sum(1).mean()  # what rounding leaves tells nothing
+    parts = np.where(told, 1 / np.maximum(medians, np.finfo(np.float32).tiny), 0) if told.any() else np.ones(2)
+    level = np.median(parts[0] * inside + parts[1] * outside)
+    parts = parts / level if level > 0 else parts
     return {
         "mean": mean,
         "scale": scale,
