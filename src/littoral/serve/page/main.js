@@ -80,7 +80,7 @@ function refused(error, again) {
     part("answer").replaceChildren(element("p", say("unreachable"), "error"));
     return;
   }
-  part("locked").showModal();
+  if (!part("locked").open) part("locked").showModal();
   part("locked").addEventListener("close", () => {
     useKey(part("key").value);
     part("key").value = "";
@@ -90,7 +90,7 @@ function refused(error, again) {
 
 async function ask(entry, withLooks = false) {
   try {
-    entry.answer = await predict(entry.blob, Math.min(TOP, state.model.class_names.length), withLooks);
+    entry.answer = await predict(entry.blob, TOP, withLooks);
     entry.error = null;
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
