@@ -110,8 +110,15 @@ def page() -> None:
     names = ["date", "predict_per_second", "control_per_second", "share", "p50_ms", "p99_ms", "answers", "not_200"]
     more = ["answered", "refused (429)", "other", "429 p50 ms", "429 p99 ms", "memory, after / before"]
     keys = ["much_answered", "much_refused", "much_other", "refused_p50_ms", "refused_p99_ms", "growth"]
-    values = {"table": _table(heads, names, rows), "much": _table(more, keys, rows)}
+    values = {"table": _table(heads, names, rows), "much": _table(more, keys, rows), "fuzz": _fuzz()}
     write_page(HERE, values, rows)
+
+
+def _fuzz() -> str:
+    """What `fuzz.py` printed, in a sentence."""
+    found = json.loads((HERE / "fuzz.json").read_text())
+    statuses = ", ".join(f"{status} × {count:,}" for status, count in found["by_status"].items())
+    return f"{statuses}; {found['faults']} faults; memory {found['memory_after_over_before']} of what it was before."
 
 
 def _table(heads: list[str], names: list[str], rows: list[dict[str, str]]) -> str:

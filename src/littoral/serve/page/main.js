@@ -99,7 +99,7 @@ function newKey() {
 
 async function ask(entry, withLooks = false) {
   try {
-    entry.answer = await predict(entry.blob, Math.min(TOP, state.model.class_names.length), withLooks);
+    entry.answer = await predict(entry.blob, TOP, withLooks);
     entry.error = null;
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
