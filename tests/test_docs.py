@@ -50,7 +50,7 @@ def test_blocks_are_run_or_only_show_something(page: Path) -> None:
 def test_every_option_that_a_page_names_exists() -> None:
     known = set.union(*reference.options().values()) | OF_OTHERS
     for page in [*PAGES, READMES[1], *(ROOT / "benchmarks").glob("*/README.md")]:
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text().replace("--json`", "--json `")))
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text().replace("--json`", "--json `")))
         assert named <= known, (
             f"{page.relative_to(ROOT)} names {', '.join(sorted(named - known))}, which no command has"
         )
