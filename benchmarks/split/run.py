@@ -104,7 +104,7 @@ TIMES = tuple(f"{form}_ms_{batch}" for batch in (1, 32) for form in ("whole", "s
 
 def page() -> None:
     """README.md from the rows."""
-    rows = [row for preset, name in JOBS for row in current_rows(ROWS, preset) if row["data"] == name]
+    rows = [row for preset, name in JOBS for row in current_rows(ROWS, preset, "1") if row["data"] == name]
     lines = [
         "| preset | data | cut after | test images that exit % | accuracy whole % | split % | points, 95 % interval | "
         "ms an image, whole | split | ratio | ratio at 32 at once |",

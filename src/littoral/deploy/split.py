@@ -139,9 +139,9 @@ def split_model(
             metadata = dict(shallow.get_modelmeta().custom_metadata_map)
             built[before] = SplitModel(shallow, deep, metadata), contents
     samples = {tuple(half.first.before): _sample(parted.held, half.exits) for half in halves}
-    quick = {
-        before: mean_times({"split": (model.run, samples[before])}, 1)[0].ms for before, (model, _) in built.items()
-    }
+    runs = {" ".join(before): (model.run, samples[before]) for before, (model, _) in built.items()}
+    times_of = {row.form: row.ms for row in mean_times(runs, 1)} if runs else {}
+    quick = {before: times_of[" ".join(before)] for before in built}
     tried = tuple(Cut(tuple(half.first.before), half.bound, quick.get(tuple(half.first.before))) for half in halves)
     if not built:
         return Split(False, False, _nothing(tried, max_drop), max_drop, tried), {}
