@@ -1,6 +1,6 @@
 """A comparison, read into pandas and plotted: every run a row, every difference with its interval.
 
-The comparison is made here, small, in about half a minute; `results.json` of any other is read the same way.
+The comparison is made here, small, in about a quarter of a minute; `results.json` of any other is read the same way.
 """
 
 # %% A comparison, kept in a folder

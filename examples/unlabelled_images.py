@@ -1,6 +1,6 @@
 """Few labels and many images without one: what the latter bring, and when they are left alone.
 
-Takes about a minute: two trainings on 100 labelled digits, one of them with 900 more that have no label.
+Takes about half a minute: two trainings on 100 labelled digits, one of them with 900 more that have no label.
 """
 
 # %% 100 labels, ten of each digit
