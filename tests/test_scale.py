@@ -216,8 +216,8 @@ def test_a_machine_that_is_lost_costs_what_ran_there_and_nothing_else(
             lines = [json.loads(line) for line in log.read_text().splitlines()]
             there = [what for what, _, _, node in lines if node == victim.node_id]
             if there and there[-1] == "start":
-                at_kill.extend(lines)
-                cluster.remove_node(victim, allow_graceful=False)  # SIGKILL
+                cluster.remove_node(victim, allow_graceful=False)  # SIGKILL, which takes a moment
+                at_kill.extend(json.loads(line) for line in log.read_text().splitlines())
 
     result = tried(few_images, seeds=5, out=tmp_path / "out", on_run=kill, runner=on_ray(cluster.address, do=noted))
     assert result.complete

@@ -14,7 +14,8 @@ class TensorBoard:
     """Writes `steps/loss`, `steps/accuracy`, `steps/images_per_second`, and `epochs/…` of each epoch, into `folder`.
 
     Accuracies are shares of 0 to 1, of images that are trained on; the horizontal axis is the number of steps. The
-    files are closed by `close`. Raises InputError where TensorBoard is not installed or the folder cannot be made.
+    files are closed by `close`. Of several trainings in turn, such as those of a calibration after the model's own, the
+    first is drawn. Raises InputError where TensorBoard is not installed or the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,9 +29,11 @@ class TensorBoard:
             raise InputError(
                 f"no curves can be written into {folder}: {error.strerror}; name another folder"
             ) from error
+        self.trainings = 0
 
     def on_start(self, plan: Plan) -> None:
         """Write what there is to train."""
+        self.trainings += 1
         self._write(plan.start_step, {"plan/images": float(plan.images), "plan/steps": float(plan.steps)})
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
@@ -50,7 +53,7 @@ class TensorBoard:
         self.writer.close()
 
     def _write(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
+        for name, value in values.items() if self.trainings == 1 else ():
             self.writer.add_scalar(name, value, step)
 
 
