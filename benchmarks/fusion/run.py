@@ -92,7 +92,7 @@ def page() -> None:
     for name, budget in itertools.product(SETS, BUDGETS):
         runs = {arm: _runs(rows, name, budget, arm) for arm in ARMS}
         seeds = set.intersection(*(set(those) for those in runs.values()))
-        if len(seeds) > 1:
+        if seeds:
             cells = [_error([those[seed] for seed in seeds]) for those in runs.values()]
             errors.append(f"| {name} | {budget} | {len(seeds)} | {' | '.join(cells)} |")
 
@@ -161,10 +161,10 @@ def _runs(rows: Rows, name: str, budget: int, arm: str) -> dict[int, Bool[np.nda
 
 
 def _pair(rows: Rows, name: str, budget: int, other: str) -> Difference | None:
-    """Fused less the other arm, on the seeds that both have; None for fewer than two."""
+    """Fused less the other arm, on the seeds that both have; None where there is none."""
     fused, theirs = _runs(rows, name, budget, "fused"), _runs(rows, name, budget, other)
     seeds = sorted(fused.keys() & theirs.keys())
-    if len(seeds) < 2:
+    if not seeds:
         return None
     a, b = (np.stack([runs[seed] for seed in seeds]) for runs in (fused, theirs))
     return paired_difference("fused", other, a, b)
@@ -182,7 +182,7 @@ def _told(difference: Difference | None, turned: bool = False) -> str:
 
 def _error(runs: Sequence[Bool[np.ndarray, " n"]]) -> str:
     errors = [100 - 100 * float(right.mean()) for right in runs]
-    return f"{mean(errors):.2f} (s {stdev(errors):.2f})"
+    return f"{mean(errors):.2f}" + (f" (s {stdev(errors):.2f})" if len(errors) > 1 else "")
 
 
 def _packed(right: Bool[np.ndarray, " n"]) -> str:
