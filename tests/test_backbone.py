@@ -108,6 +108,12 @@ def test_grey_is_colour_with_equal_channels_and_parts_are_the_whole() -> None:
         torch.testing.assert_close(one[tap][10:], alone[tap], atol=1e-4, rtol=1e-4)
 
 
+def test_of_no_image_there_are_no_features() -> None:
+    branch = BackboneConfig(taps=TAPS, pools=("mean", "std")).build((3, 32, 32))
+    some, none = branch(images(32, 32)), branch(images(32, 32)[:0])
+    assert {tap: (0, *value.shape[1:]) for tap, value in some.items()} == {tap: v.shape for tap, v in none.items()}
+
+
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "small"])
 def test_a_frozen_network_stays_and_a_tuned_one_learns(own: Small, network: str, tmp_path: Path) -> None:
     frozen = BackboneConfig(network, taps=("stage2",) if network != "small" else ("first", "second"))

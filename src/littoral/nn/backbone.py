@@ -145,9 +145,11 @@ class Backbone(Branch):
                 f"this backbone was built for images (channels, height, width) of {self.image_shape}, "
                 f"got {tuple(x.shape[1:])}; bring the images to that shape"
             )
-        if self.config.tuned:
-            return self._taps(x)
         if torch.compiler.is_exporting():  # a graph holds for any number of images, and has no parts
+            return self._taps(x)
+        if not len(x):  # of which several of torch's operations make nothing, or a warning
+            return {tap: value[:0] for tap, value in self.forward(x.new_zeros(1, *x.shape[1:])).items()}
+        if self.config.tuned:
             return self._taps(x)
         with torch.no_grad():
             height, width = self.config.seen(_shape(x))
