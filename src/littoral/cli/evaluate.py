@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from littoral.cli import options
-from littoral.cli.data import data_json, read_data
+from littoral.cli.data import data_json, read_for_model
 from littoral.cli.output import print_json, print_table, say
 from littoral.cli.settings import set_threads
 from littoral.words import interval, percent
@@ -32,28 +32,13 @@ def evaluate(
     from dataclasses import asdict
 
     from littoral.evaluate_model import evaluate_model, unseen_part
-    from littoral.images.named import NAMES
     from littoral.model_file import load_model
     from littoral.training.run import choose_device
 
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
-    form = trained.image
-    builtin = data in NAMES
-    loaded = read_data(
-        data,
-        None if builtin else (form.height, form.width),
-        None if builtin else form.channels,
-        "pad" if builtin else form.resize,
-        group,
-        group_from,
-        allow_outside,
-        memory,
-        data_dir,
-        strict,
-        quiet,
-    )
+    loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
     unseen = unseen_part(trained, loaded.store)
     if unseen.dropped:
         say(f"{data}: {unseen.dropped:,} images that the model was trained on, or on one of their group, are left out")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, read_data
+from littoral.cli.data import data_json, read_for_model
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
 from littoral.words import interval, percent
@@ -84,7 +84,6 @@ def export(
     from littoral.evaluate_model import training_part, unseen_part
     from littoral.files import require_folder
     from littoral.held_out import parted_again
-    from littoral.images.named import NAMES
     from littoral.model_file import load_model
 
     require_onnx()
@@ -98,21 +97,7 @@ def export(
     training: ImageStore | None = None
     about: dict[str, object] = {}
     if data is not None:
-        form = trained.image
-        builtin = data in NAMES
-        loaded = read_data(
-            data,
-            None if builtin else (form.height, form.width),
-            None if builtin else form.channels,
-            "pad" if builtin else form.resize,
-            group,
-            group_from,
-            allow_outside,
-            memory,
-            data_dir,
-            strict,
-            quiet,
-        )
+        loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
         held_out = unseen_part(trained, loaded.store).images
         training = training_part(trained, loaded.store)
         parted = parted_again(trained, loaded.store) if split else None
