@@ -8,8 +8,9 @@ LABELS ?=
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
 
+# A process a core, each with whole files of tests.
 test: setup
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 # Networks of every topology, fusion, pair of branches, channels and size too.
 test-full: setup
