@@ -25,8 +25,12 @@ AHEAD = 1000
 RETRIES = 3
 """Times that a call is done again whose machine, or process, was lost."""
 
-LOOK_EVERY = 0.05
-"""Seconds between two looks for results. In between Python sleeps, so that Ctrl-C is heard at once."""
+LOOK_EVERY = 0.25
+"""Seconds between two looks for results, at most. In between Python sleeps, so that Ctrl-C is heard at once: within a
+call of Ray that waits, an interrupt that is not KeyboardInterrupt would be lost."""
+
+LOOK_SHARE = 0.02
+"""It is looked again after such a part of what was waited: short calls are heard of soon, long ones cost no time."""
 
 LOOK_AROUND_EVERY = 10.0
 """Seconds without a result after which it is looked whether any machine is left that could give one."""
@@ -73,15 +77,17 @@ class Calls(Generic[Argument]):
         """
         import ray
 
-        asked = time.monotonic()
+        start = looked_around = time.monotonic()
         while not self._ready:
             ready, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)
-            self._ready.extend(ready)
-            if not ready:
-                time.sleep(LOOK_EVERY)
-            if time.monotonic() - asked > LOOK_AROUND_EVERY:
+            if ready:
+                self._ready.extend(ready)
+                break
+            now = time.monotonic()
+            if now - looked_around > LOOK_AROUND_EVERY:
                 require_room(self.needs)
-                asked = time.monotonic()
+                looked_around = now
+            time.sleep(min(max(LOOK_SHARE * (now - start), 1e-3), LOOK_EVERY))
         reference = self._ready.popleft()
         return self._waiting.pop(reference), reference
 
