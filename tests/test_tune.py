@@ -117,6 +117,7 @@ def test_ctrl_c_keeps_the_candidates_for_the_same_search(
     first = (tmp_path / "candidates" / "0.json").read_bytes()
     code, _, err = call(*command, "1")
     assert (code, (tmp_path / "candidates" / "0.json").read_bytes()) == (0, first)
+    assert err.startswith(f"{tmp_path}: {there} candidates found\n")
     assert "candidate 1:" not in err
     code, _, err = call(*command, "1", "--max-macs", "100000")
     assert code == 2
