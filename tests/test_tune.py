@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ from littoral.nn.cost import config_cost
 from littoral.nn.fusion.gated import GatedConfig
 from littoral.studies.compare import compare
 from littoral.studies.tune import tune
-from littoral.studies.tune_result import Candidate, pareto
+from littoral.studies.tune_result import Candidate, Fate, best_of, pareto
 from littoral.studies.tune_space import Limits, Price
 from littoral.training.presets import PRESETS, get_arm, get_preset
 from littoral.training.recipe import Recipe
@@ -88,6 +92,54 @@ def test_time_ends_it(few_images: ImageStore) -> None:
     assert [one.fate for one in found.candidates] == ["whole"]  # one is always trained
     with pytest.raises(InputError, match=r"found no candidate within the limits and the time \(.+ MACs, over 10\)"):
         tune(few_images, "tiny", Limits(macs=10), candidates=1, folds=2)
+
+
+def test_ctrl_c_keeps_the_candidates_for_the_same_search(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    def interrupt() -> None:
+        while not (tmp_path / "candidates" / "1.json").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    command = ["tune", "mnist", "--preset", "tiny", "--labels-per-class", "8", "--folds", "2", "--threads", "1"]
+    command += ["--out", str(tmp_path), "--candidates"]
+    watching = threading.Thread(target=interrupt, daemon=True)
+    watching.start()
+    code, out, err = call(*command, "500")
+    watching.join()
+    there = len(list((tmp_path / "candidates").glob("*.json")))
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        f"littoral: interrupted; {tmp_path} holds {there} candidates: the same command goes on from there"
+    )
+    assert not (tmp_path / "results.json").exists()
+    first = (tmp_path / "candidates" / "0.json").read_bytes()
+    code, _, err = call(*command, "1")
+    assert (code, (tmp_path / "candidates" / "0.json").read_bytes()) == (0, first)
+    assert err.startswith(f"{tmp_path}: {there} candidates found\n")
+    assert "candidate 1:" not in err
+    code, _, err = call(*command, "1", "--max-macs", "100000")
+    assert code == 2
+    assert err == (
+        f"littoral: {tmp_path} holds candidates of another search: --max-macs was not set, is 100000: "
+        f"name another folder, or delete {tmp_path}\n"
+    )
+    (tmp_path / "candidates" / "0.json").write_bytes(first[:-3])
+    assert call(*command, "1")[2].endswith("delete it, and the search goes on without it\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.json").touch()
+    code, _, err = call("tune", "mnist", "--out", tmp_path / "other")
+    assert (code, err.count("results.json is there already, without candidates: name another folder")) == (2, 1)
+
+
+def test_of_equals_the_cheaper_is_chosen() -> None:
+    def one(number: int, accuracy: float, macs: int, fate: Fate = "whole") -> Candidate:
+        return Candidate(number, Variant("tiny", ""), Price(1, macs, 1, 1.0), (accuracy,), fate)
+
+    those = [one(0, 0.9, 100), one(1, 0.9, 50), one(2, 0.9, 50), one(3, 0.8, 10), one(4, 1.0, 10, "stopped")]
+    assert best_of(those) == those[1]
+    assert best_of(those[4:]) is None
 
 
 def test_what_no_other_beats() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +11,14 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data
+from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
+from littoral.cli.study import require_ray
 from littoral.words import count, interval, percent
 
 if TYPE_CHECKING:
+    from littoral.studies.tune_jobs import Hire
     from littoral.studies.tune_result import Candidate, Tuning
 
 
@@ -23,7 +28,8 @@ def tune(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for preset.toml, results.json and front.png; made when its parent exists.",
+            help="Folder for preset.toml, results.json, front.png and the candidates, from which the same command goes "
+            "on; made when its parent exists.",
             show_default="nothing is kept",
         ),
     ] = None,
@@ -57,6 +63,7 @@ def tune(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -76,6 +83,7 @@ def tune(
         None if max_file is None else int(max_file * 1e3),
     )
     set_threads(threads)
+    require_ray(ray)
     study.require_tuning(preset, time_budget, candidates, out)
     loaded = read_data(
         data,
@@ -91,24 +99,59 @@ def tune(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    found = study.tune(
-        loaded.store,
-        preset=preset,
-        limits=limits,
-        time_budget=600.0 if time_budget is None and candidates is None else time_budget,
-        candidates=candidates,
-        folds=folds,
-        seed=seed,
-        labels_per_class=labels_per_class,
-        device=device,
-        out=out,
-        on_candidate=None if quiet else lambda candidate: say(_line(candidate, folds)),
-        notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
-    )
+    with _kept(out, quiet):
+        found = study.tune(
+            loaded.store,
+            preset=preset,
+            limits=limits,
+            time_budget=600.0 if time_budget is None and candidates is None else time_budget,
+            candidates=candidates,
+            folds=folds,
+            seed=seed,
+            labels_per_class=labels_per_class,
+            device=device,
+            out=out,
+            workers=_workers(ray, quiet),
+            on_candidate=None if quiet else lambda candidate: say(_line(candidate, folds)),
+            notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+        )
     if json:
         print_json(found.to_json())
         return
     _print(found, out)
+
+
+def _workers(ray: str | None, quiet: bool) -> Hire:
+    """Who trains the candidates: this process, or the cluster at the address `ray`."""
+    from littoral.studies.tune_jobs import here
+
+    if ray is None:
+        return here
+    from littoral.scale.tune import on_ray
+
+    return on_ray(ray, None if quiet else lambda places: say(f"up to {places} at once on the Ray cluster {ray}"))
+
+
+@contextlib.contextmanager
+def _kept(out: Path | None, quiet: bool) -> Iterator[None]:
+    """Say what the folder holds already; within the block an interrupt says what it holds by then.
+
+    Raises Interrupted.
+    """
+    from littoral.studies.tune_folder import TuneFolder
+
+    before = 0 if out is None else len(TuneFolder(out).files())
+    if before and not quiet:
+        say(f"{out}: {count(before, 'candidate')} found")
+    try:
+        yield
+    except Interrupted:
+        kept = "nothing is kept: give --out DIR to keep the candidates"
+        if out is not None:
+            kept = (
+                f"{out} holds {count(len(TuneFolder(out).files()), 'candidate')}: the same command goes on from there"
+            )
+        raise Interrupted(f"interrupted; {kept}") from None
 
 
 def _line(candidate: Candidate, folds: int) -> str:
@@ -142,8 +185,9 @@ def _print(found: Tuning, out: Path | None) -> None:
         ],
     )
     trained = sum(bool(one.folds) for one in found.candidates)
+    refused = sum(one.fate == "refused" for one in found.candidates)
     print_wrapped(
-        f"{count(trained, 'candidate')} trained, {len(found.candidates) - trained:,} refused; shown are those that no "
+        f"{count(trained, 'candidate')} trained, {refused:,} refused; shown are those that no "
         "other beats in accuracy, MACs and latency at once. Accuracies are of folds of the training part."
     )
     print_wrapped(

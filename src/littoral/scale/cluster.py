@@ -63,6 +63,7 @@ def connected(address: str) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of several that fail alike, one is told
     import ray
+    import ray._private.worker as internals
 
     if ray.is_initialized():
         yield
@@ -82,6 +83,7 @@ def connected(address: str) -> Iterator[None]:
                 f"cannot join the Ray cluster at {address} ({reason[:200]}): "
                 f"this machine has to be a part of it, by `ray start --address={where}`"
             ) from error
+    internals._worker_logs_enabled = False  # else what was lost is told on standard output, where results go
     try:
         yield
     finally:

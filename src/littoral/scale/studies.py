@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import torch
-
-from littoral.errors import InputError
-from littoral.memory import keep_freed_memory
-from littoral.rows import ImageRows
 from littoral.scale.cluster import connected
+from littoral.scale.process import in_memory, prepared
 from littoral.scale.tasks import Needs, results
 from littoral.studies.latency import Latency
-from littoral.studies.one_run import Done, Study, Task, one_run, software
-from littoral.studies.results import differences
+from littoral.studies.one_run import Done, Study, Task, one_run
 from littoral.studies.running import Runner
 from littoral.studies.stored import StoredRun
 from littoral.training.loop import Observer, Silent
@@ -55,7 +49,7 @@ def on_ray(address: str, begin: Callable[[int], object] | None = None, do: Do = 
             if begin is not None:
                 begin(len(tasks))
             shared = _Shared(
-                _in_memory(study),
+                replace(study, data=in_memory(study.data)),
                 tuple(replace(task, contestant=task.contestant.alone) for task in tasks),
                 dict(latencies),
                 do,
@@ -69,20 +63,6 @@ def on_ray(address: str, begin: Callable[[int], object] | None = None, do: Do = 
 def _task(shared: _Shared, number: int) -> tuple[StoredRun, bytes | None]:
     """One task, on its machine."""
     study, task = shared.study, shared.tasks[number]
-    other = differences({name: study.identity[name] for name in software()}, software())
-    if other:
-        raise InputError(f"a machine of the cluster differs from this one: {'; '.join(other)}; install the same there")
-    keep_freed_memory()  # as the command line does for its own process
-    torch.set_num_threads(study.identity["threads"])  # Ray has its own idea, by OMP_NUM_THREADS
-    if study.place.type == "cuda":  # Ray shows a task its own GPU alone
-        study = replace(study, place=torch.device("cuda"))
+    study = replace(study, place=prepared(study.identity, study.place))
     done = shared.do(study, task, Silent(), shared.latencies.get(task.name))
     return done.run, done.model
-
-
-def _in_memory(study: Study) -> Study:
-    """The study with its images as one array: a file that they lie in is on this machine alone."""
-    images: Any = study.data.images
-    if isinstance(images, ImageRows):
-        return replace(study, data=replace(study.data, images=images[:]))
-    return study

@@ -37,6 +37,11 @@ OPTIONS = {
     "labels_per_class": "--labels-per-class",
     "threads": "--threads",
     "device": "--device",
+    "seed": "--seed",
+    "folds": "--folds",
+    "limits.macs": "--max-macs",
+    "limits.latency": "--max-latency",
+    "limits.file": "--max-file",
 }
 """What a person calls a field in which two studies differ; any other goes by its own name."""
 

@@ -1,81 +1,39 @@
 """tune: a preset's recipe, widths and fusion, searched on folds of the training part; the one chosen is tested once.
 
-Optuna says what to try (extra [tune]). A candidate is trained fold after fold, and given up where, with as many folds,
-it is not among the better half (asynchronous successive halving; Li et al., MLSys 2020): the folds are the rungs.
-Where the search goes is `tune_space.py`, what it comes to `tune_result.py`.
+How it searches is `tune_search.py`, where `tune_space.py`, and what it comes to `tune_result.py`. Optuna is the extra
+[tune].
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from littoral.errors import InputError, TrainingError
+from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
-from littoral.files import require_folder, write_atomically
+from littoral.files import write_atomically
 from littoral.images.splits import grouped_folds, tied_images
 from littoral.images.store import ImageStore
 from littoral.studies.contestants import parts_of, with_ties
 from littoral.studies.one_run import identity, surroundings
-from littoral.studies.tune_result import Candidate, Tuning, front_png
-from littoral.studies.tune_space import (
-    Limits,
-    changeable,
-    first_candidate,
-    fused_of,
-    largest_factor,
-    price_of,
-    suggested,
-)
-from littoral.training.loop import Silent
-from littoral.training.presets import PRESETS, Preset, default_preset
-from littoral.training.run import choose_device, fit_arm
-from littoral.training.variant import Variant, variant_preset, write_preset
-
-if TYPE_CHECKING:
-    from optuna.trial import Trial
+from littoral.studies.tune_folder import opened_to_tune, require_tune_folder
+from littoral.studies.tune_jobs import Folds, Hire, here, trained_on
+from littoral.studies.tune_result import Candidate, Tuning, best_of, front_png
+from littoral.studies.tune_search import Ends, Search
+from littoral.studies.tune_space import Limits, space_of
+from littoral.training.presets import PRESETS, default_preset
+from littoral.training.run import choose_device
+from littoral.training.variant import write_preset
 
 ANYTHING = Limits()
-
-HALVES = 2
-"""One of so many candidates goes on from each rung."""
-
-PATIENCE = 20
-"""So many times the candidates asked for are looked at, at most, since those beyond the limits do not count."""
-
-RESERVE = 1.25
-"""Part of the time is kept for the last training: as long as the folds of the best take, by this."""
-
-
-@dataclass(frozen=True)
-class _Folds:
-    """The training part with the fold of each image, and all that one training on it takes."""
-
-    data: ImageStore
-    fold: NDArray[np.int64]
-    seed: int
-    place: torch.device
-
-    @property
-    def number(self) -> int:
-        return int(self.fold.max()) + 1
-
-    def accuracy(self, preset: Preset, held: int) -> float:
-        """Of the preset's fused network, trained on the images of all other folds, on those of the fold `held`."""
-        train, rest = (
-            self.data.subset(np.flatnonzero(self.fold != held)),
-            self.data.subset(np.flatnonzero(self.fold == held)),
-        )
-        trained = fit_arm(preset, "fused", preset.recipe, train, self.seed, self.place, Silent())
-        return evaluate_model(trained, rest).accuracy
 
 
 def require_tuning(preset: str | None, time_budget: float | None, candidates: int | None, out: Path | None) -> None:
@@ -89,7 +47,7 @@ def require_tuning(preset: str | None, time_budget: float | None, candidates: in
     if preset is not None and preset not in PRESETS:
         raise InputError(f"tuning goes on from one of {', '.join(PRESETS)}, got {preset!r}")
     if out is not None:
-        require_folder(out)
+        require_tune_folder(out)
 
 
 def tune(
@@ -103,6 +61,7 @@ def tune(
     labels_per_class: int | None = None,
     device: str = "auto",
     out: str | Path | None = None,
+    workers: Hire = here,
     on_candidate: Callable[[Candidate], None] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Tuning:
@@ -113,133 +72,65 @@ def tune(
     choices are made on `folds` folds of the training part, in which images that belong together stay together. The best
     candidate is then trained on the whole of it and tested, which nothing else ever is.
 
-    `out`: a folder for `results.json`, `preset.toml`, which `preset` takes elsewhere, and `front.png`.
+    `workers` price and train the candidates, which they are given the training part for; the last training is done
+    here. Where they do several jobs at once, what is tried depends on which is done first. `on_candidate` is told each
+    candidate that is settled.
 
-    Raises InputError without Optuna, where nothing was found within the limits, and as `compare` does.
+    `out`: a folder for `results.json`, `preset.toml`, which `preset` takes elsewhere, and `front.png`, in which what is
+    known of each candidate is kept from the beginning on. The same call goes on from it, and counts the seconds and
+    candidates of earlier ones.
+
+    Raises InputError without Optuna, where nothing was found within the limits, for a folder of another search, and as
+    `compare` does.
     """
     if time_budget is None and candidates is None:
         raise InputError("say when to end: give a time budget in seconds, a number of candidates, or both")
     require_tuning(preset, time_budget, candidates, None if out is None else Path(out))
-    import optuna
-
     start = time.monotonic()
     place = choose_device(device)
     data = with_ties(data)
     parts = parts_of(data, seed, labels_per_class)
     train = data.subset(parts.train)
     chosen = default_preset(train.labels) if preset is None else PRESETS[preset]
-    all_folds = _Folds(train, grouped_folds(train.labels, tied_images(train), folds, seed), seed, place)
-    branches = changeable(chosen, data)
-    settings = (
-        identity(data, chosen, chosen.recipe, place)
-        | surroundings(data)
-        | {"train_images": len(parts.train), "test_images": len(parts.test), "labels_per_class": labels_per_class}
-        | {"seed": seed, "folds": folds, "limits": asdict(limits), "time_budget": time_budget}
-        | dict(notes or {})
-    )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=HALVES),
-    )
-    factor = largest_factor(chosen, branches, train, limits)
-    study.enqueue_trial(first_candidate(chosen, branches, factor))
-    tried: list[Candidate] = []
+    space = space_of(chosen, train, limits)
+    decides = identity(data, chosen, chosen.recipe, place) | {
+        "labels_per_class": labels_per_class,
+        "seed": seed,
+        "folds": folds,
+        "limits": asdict(limits),
+    }
+    all_folds = Folds(train, grouped_folds(train.labels, tied_images(train), folds, seed), seed, place, decides)
+    sizes = {"train_images": len(parts.train), "test_images": len(parts.test)}
+    settings = decides | surroundings(data) | sizes | {"time_budget": time_budget} | dict(notes or {})
+    with contextlib.ExitStack() as stack:
+        folder = None if out is None else stack.enter_context(opened_to_tune(Path(out)))
 
-    def time_for(seconds: float) -> bool:
-        """Whether a training of so many seconds would leave time for the last one."""
-        if time_budget is None:
-            return True
-        whole = [candidate for candidate in tried if candidate.fate == "whole"]
-        last = RESERVE * max((candidate.seconds / folds for candidate in whole), default=0.0) * folds / (folds - 1)
-        return time.monotonic() - start + seconds + last < time_budget
+        def keep(candidate: Candidate, seconds: float) -> None:
+            if folder is not None:
+                folder.write(decides, candidate, seconds)
 
-    def enough() -> bool:
-        trained = sum(bool(one.folds) for one in tried)
-        return candidates is not None and (trained >= candidates or len(tried) >= PATIENCE * candidates)
+        def told(candidate: Candidate) -> None:
+            if on_candidate is not None:
+                on_candidate(candidate)
 
-    while not enough():
-        usual = float(np.mean([one.seconds / len(one.folds) for one in tried if one.folds] or [0.0]))
-        if tried and not time_for(usual):
-            break
-        trial = study.ask()
-        candidate = _tried(
-            trial,
-            suggested(trial, chosen, branches, factor, len(train)),
-            all_folds,
-            limits,
-            time_for,
-            not any(one.folds for one in tried),
-        )
-        tried.append(candidate)
-        state = optuna.trial.TrialState.COMPLETE if candidate.fate == "whole" else optuna.trial.TrialState.PRUNED
-        study.tell(trial, candidate.accuracy if candidate.fate == "whole" else None, state)
-        if on_candidate is not None:
-            on_candidate(candidate)
-    whole = [candidate for candidate in tried if candidate.fate == "whole"]
-    if not whole:
-        reasons = next((one.reason for one in tried if one.reason), "time was up before the first was trained")
-        raise InputError(f"found no candidate within the limits and the time ({reasons}): allow more")
-    best = max(whole, key=lambda one: one.accuracy)
-    trained = fit_arm(
-        variant_preset("tuned", best.variant), "fused", _recipe(best.variant), train, seed, place, Silent()
-    )
-    found = Tuning(tuple(tried), best, evaluate_model(trained, data.subset(parts.test)), settings)
-    if out is not None:
-        _write(found, Path(out))
+        search = Search(space, limits, folds, seed, Ends(time_budget, candidates), start, keep, told)
+        if folder is not None:
+            search.restore(*folder.read(decides))
+        with workers(all_folds) as those:
+            search.run(those)
+        tried = tuple(search.candidates.values())
+        best = best_of(tried)
+        if best is None:
+            reasons = next((one.reason for one in tried if one.reason), "time was up before the first was trained")
+            raise InputError(f"found no candidate within the limits and the time ({reasons}): allow more")
+        trained = trained_on(all_folds, np.arange(len(train)), best.variant)
+        found = Tuning(tried, best, evaluate_model(trained, data.subset(parts.test)), settings)
+        if folder is not None:
+            _write(found, folder.path)
     return found
 
 
-def _tried(
-    trial: Trial,
-    variant: Variant,
-    folds: _Folds,
-    limits: Limits,
-    time_for: Callable[[float], bool],
-    first: bool,
-) -> Candidate:
-    """One candidate: its price, then fold after fold, as long as it is worth it; the `first` has all, to have one."""
-    try:
-        config = fused_of(variant, folds.data)
-    except InputError as error:
-        return Candidate(trial.number, variant, None, (), "refused", str(error))
-    price = price_of(config, folds.data, _recipe(variant))
-    if (reason := limits.passed(price)) is not None:
-        return Candidate(trial.number, variant, price, (), "refused", reason)
-    preset = variant_preset("tuned", variant)
-    done: list[float] = []
-    start = time.monotonic()
-    fate, reason = "whole", ""
-    for held in range(folds.number):
-        taken = (time.monotonic() - start) / max(len(done), 1)
-        if not first and not time_for(taken):
-            fate, reason = "stopped", "time was up"
-            break
-        try:
-            done.append(folds.accuracy(preset, held))
-        except TrainingError as error:
-            fate, reason = "stopped", str(error)
-            break
-        trial.report(float(np.mean(done)), len(done))
-        if not first and len(done) < folds.number and trial.should_prune():
-            fate, reason = "stopped", f"others did better on {len(done)} of {folds.number} folds"
-            break
-    seconds = round(time.monotonic() - start, 3)
-    if fate == "whole":
-        return Candidate(trial.number, variant, price, tuple(done), "whole", "", seconds)
-    return Candidate(trial.number, variant, price, tuple(done), "stopped", reason, seconds)
-
-
-def _recipe(variant: Variant) -> Any:
-    assert variant.recipe is not None  # each that is tried has its own
-    return variant.recipe
-
-
 def _write(found: Tuning, folder: Path) -> None:
-    import json
-
-    folder.mkdir(exist_ok=True)
     best, price = found.chosen, found.chosen.price
     assert price is not None  # it was trained
     expected = (

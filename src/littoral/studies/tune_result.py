@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from littoral.evaluation.metrics import Evaluation
-from littoral.studies.tune_space import Price
+from littoral.studies.tune_space import Asked, Price
 from littoral.training.variant import Variant
 
 SCHEMA = 1
 """Version of the JSON that `Tuning.to_json` gives."""
+
+Fate = Literal["begun", "whole", "stopped", "refused"]
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A variant that was tried. `folds`: its accuracy (0 to 1) on each fold of the training part that it came to.
 
-    `fate`: `whole` with every fold; `stopped` where others did better on as many, or time was up; `refused` where it
-    costs too much or cannot be, and was not trained, with the `reason`. `seconds`: of its trainings.
+    `fate`: `begun` while the search goes on; `whole` with every fold; `stopped` where others did better on as many,
+    time was up or a training failed; `refused` where it costs too much or cannot be, and was not trained. The last two
+    have their `reason`. `seconds`: of its trainings. `asked`: what the search drew for it.
     """
 
     number: int
     variant: Variant
     price: Price | None
     folds: tuple[float, ...]
-    fate: Literal["whole", "stopped", "refused"]
+    fate: Fate
     reason: str = ""
     seconds: float = 0.0
+    asked: Asked = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -49,6 +53,7 @@ class Candidate:
             "seconds": self.seconds,
             "price": None if self.price is None else asdict(self.price),
             "variant": asdict(self.variant),
+            "asked": dict(self.asked),
         }
 
 
@@ -76,6 +81,17 @@ class Tuning:
             "chosen": self.chosen.number,
             "test": {"accuracy": self.test.accuracy, "n": self.test.n, "ci95": list(self.test.ci95)},
         }
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The most accurate of those with every fold; of equals the one of fewer MACs, then of the smaller number."""
+    whole = [candidate for candidate in candidates if candidate.fate == "whole"]
+
+    def rank(one: Candidate) -> tuple[float, int, int]:
+        assert one.price is not None  # it was trained
+        return -one.accuracy, one.price.macs, one.number
+
+    return min(whole, key=rank, default=None)
 
 
 def pareto(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:

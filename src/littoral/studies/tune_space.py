@@ -5,12 +5,14 @@ Costs are measured: multiply-accumulates on paper, the file as it would be writt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.model_file import model_bytes
+from littoral.nn.branch import BranchConfig
 from littoral.nn.cost import config_cost
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model
@@ -32,6 +34,12 @@ WIDER, NARROWER = 2.0, 4.0
 
 NARROWEST = 1 / 64
 """Widths are the preset's by so much at most, to come within the limits."""
+
+AS_IT_IS = "as it is"
+"""The preset's own fusion, among the names of others."""
+
+Asked = Mapping[str, float | str]
+"""What Optuna draws for a candidate, by name: factors of rate, length, moving and widths, and the name of a fusion."""
 
 STRENGTHS = (0.0, 0.5, 1.0, 1.5)
 """How far images are moved, as a multiple of what the preset does; or of what `few` does, where it does nothing."""
@@ -85,39 +93,53 @@ def fused_of(variant: Variant, data: ImageStore) -> FusionNetConfig:
     return get_arm(variant_preset("tuned", variant), "fused", data.spec().shape, len(data.class_names))
 
 
-def changeable(preset: Preset, data: ImageStore) -> tuple[str, ...]:
-    """The branches of the preset's fused network that have widths."""
-    found = []
-    for name, branch in get_arm(preset, "fused", data.spec().shape, len(data.class_names)).branches.items():
-        try:
-            branch.widened(1.0)
-        except InputError:
-            continue
-        found.append(name)
-    return tuple(found)
+@dataclass(frozen=True)
+class Space:
+    """How far `preset` may change. `branches`: those that have widths; `fusions`: those of other types than its own.
+
+    `factor`: all widths are the preset's times this in the first candidate; `images`: how many are trained on.
+    """
+
+    preset: Preset
+    branches: tuple[str, ...]
+    fusions: tuple[str, ...]
+    factor: float
+    images: int
+
+    def first(self) -> Asked:
+        """The preset itself, with its widths times the factor."""
+        strength = 1.0 if self.preset.recipe.augment is not None else 0.0
+        widths = {f"width {name}": self.factor for name in self.branches}
+        return {"rate": 1.0, "length": 1.0, "augment": strength, "fusion": AS_IT_IS, **widths}
+
+    def suggested(self, trial: Trial) -> Variant:
+        """The variant that Optuna asks to be tried; what was asked is in `trial.params` then."""
+        recipe = self.preset.recipe
+        rate = trial.suggest_float("rate", 1 / RATE, RATE, log=True)
+        length = trial.suggest_float("length", 1 / LENGTH, LENGTH, log=True)
+        strength = trial.suggest_categorical("augment", STRENGTHS)
+        low, high = self.factor / NARROWER, self.factor * WIDER
+        widths = {name: trial.suggest_float(f"width {name}", low, high, log=True) for name in self.branches}
+        fusion = trial.suggest_categorical("fusion", [AS_IT_IS, *self.fusions])
+        return Variant(
+            base=self.preset.name,
+            summary=f"{self.preset.name}, tuned",
+            widths=widths,
+            fusion=None if fusion == AS_IT_IS else FUSIONS[fusion](),
+            recipe=replace(
+                recipe.lasting(steps=max(1, round(length * recipe.total_steps(self.images)))),
+                learning_rate=rate * recipe.learning_rate,
+                augment=moved_by(recipe.augment, strength),
+            ),
+        )
 
 
-def suggested(trial: Trial, preset: Preset, branches: tuple[str, ...], factor: float, images: int) -> Variant:
-    """The variant that Optuna asks to be tried; `factor`: see `largest_factor`; `images`: how many are trained on."""
-    recipe = preset.recipe
-    rate = trial.suggest_float("rate", 1 / RATE, RATE, log=True)
-    length = trial.suggest_float("length", 1 / LENGTH, LENGTH, log=True)
-    strength = trial.suggest_categorical("augment", STRENGTHS)
-    low, high = factor / NARROWER, factor * WIDER
-    widths = {name: trial.suggest_float(f"width {name}", low, high, log=True) for name in branches}
-    fusion = trial.suggest_categorical("fusion", ["as it is", *FUSIONS])
-    moved = replace(
-        recipe.lasting(steps=max(1, round(length * recipe.total_steps(images)))),
-        learning_rate=rate * recipe.learning_rate,
-        augment=moved_by(recipe.augment, strength),
-    )
-    return Variant(
-        base=preset.name,
-        summary=f"{preset.name}, tuned",
-        widths=widths,
-        fusion=None if fusion == "as it is" else FUSIONS[fusion](),
-        recipe=moved,
-    )
+def space_of(preset: Preset, data: ImageStore, limits: Limits) -> Space:
+    """Where to search for a model of the training images `data` within the limits."""
+    fused = get_arm(preset, "fused", data.spec().shape, len(data.class_names))
+    branches = tuple(name for name, branch in fused.branches.items() if _has_widths(branch))
+    fusions = tuple(name for name in FUSIONS if name != fused.fusion.type)
+    return Space(preset, branches, fusions, largest_factor(preset, branches, data, limits), len(data))
 
 
 def largest_factor(preset: Preset, branches: tuple[str, ...], data: ImageStore, limits: Limits) -> float:
@@ -140,13 +162,6 @@ def largest_factor(preset: Preset, branches: tuple[str, ...], data: ImageStore, 
     return low
 
 
-def first_candidate(preset: Preset, branches: tuple[str, ...], factor: float) -> dict[str, float | str]:
-    """The preset itself with its widths times a factor, in the words of `suggested`."""
-    strength = 1.0 if preset.recipe.augment is not None else 0.0
-    widths = {f"width {name}": factor for name in branches}
-    return {"rate": 1.0, "length": 1.0, "augment": strength, "fusion": "as it is", **widths}
-
-
 def moved_by(augment: Augment | None, strength: float) -> Augment | None:
     """An augmentation so many times as strong; None where nothing is left of it."""
     whole = augment if augment is not None else get_preset("few").recipe.augment
@@ -160,3 +175,11 @@ def moved_by(augment: Augment | None, strength: float) -> Augment | None:
         shift=strength * whole.shift,
         elastic=strength * whole.elastic,
     )
+
+
+def _has_widths(branch: BranchConfig) -> bool:
+    try:
+        branch.widened(1.0)
+    except InputError:
+        return False
+    return True
