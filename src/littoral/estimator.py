@@ -146,8 +146,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         tuning = None if stages is None else Tuning(stages, TUNING.lasting(*length))
         if tuning is not None:
-            config = get_arm(preset, self.arm, store.spec().shape, len(store.class_names))
-            require_tunable(preset, self.arm, config, tuning.stages)
+            require_tunable(preset, self.arm, get_arm(preset, self.arm, store.spec().shape, len(store.class_names)))
 
         def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None, follow: Observer) -> TrainedModel:
             return fit_arm(

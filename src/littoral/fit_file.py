@@ -97,7 +97,7 @@ def fit_file(
     if tuning is not None:
         if slim:
             raise InputError("the weights of a tuned network are nowhere but in its model file: leave slim out")
-        require_tunable(preset, arm, config, tuning.stages)
+        require_tunable(preset, arm, config)
     require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:

@@ -142,8 +142,7 @@ def fit(
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
         if tuning is not None:
-            shape = (3, named.largest, named.largest)
-            require_tunable(named, arm, get_arm(named, arm, shape, 2), tuning.stages)
+            require_tunable(named, arm, get_arm(named, arm, (3, named.largest, named.largest), 2))
     read = partial(
         read_data,
         data,

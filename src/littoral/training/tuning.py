@@ -58,17 +58,13 @@ class Tuning:
     recipe: Recipe = TUNING
 
 
-def require_tunable(preset: Preset, arm: str, config: FusionNetConfig, stages: Stages) -> None:
-    """Raise InputError unless an arm is a linear head, fitted at once, on a frozen pretrained network among others.
-
-    It is raised too where no weights of that would learn.
-    """
+def require_tunable(preset: Preset, arm: str, config: FusionNetConfig) -> None:
+    """Raise InputError unless an arm is a linear head, fitted at once, on a frozen pretrained network among others."""
     frozen = [branch for branch in config.branches.values() if isinstance(branch, BackboneConfig) and branch.fixed]
     if not preset.arms[arm].linear or not frozen:
         raise InputError(
             f"arm {arm} of preset {preset.name} has no pretrained network to be tuned: take preset transfer"
         )
-    stages_to_learn(config, stages)
 
 
 def stages_to_learn(config: FusionNetConfig, stages: Stages) -> dict[str, tuple[str, ...]]:
