@@ -152,7 +152,8 @@ def fit_tiny(store: ImageStore, way: Way, max_error: float = 0.2, told: list[str
         return fit_arm(preset, "fused", recipe, store.subset(rows), 0, CPU, Silent())
 
     lines = [] if told is None else told
-    return fit_calibrated(Fit(lambda rows: train(rows, RECIPE), train), store, 0, way, max_error, lines.append)
+    fit = Fit(lambda rows: train(rows, RECIPE), lambda rows, like: train(rows, like.recipe))
+    return fit_calibrated(fit, store, 0, way, max_error, lines.append)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,8 @@ def test_images_that_belong_together_are_on_one_side(training: ImageStore) -> No
         return fit_arm(preset, "fused", recipe, grouped.subset(rows), 0, CPU, Silent())
 
     for way in ("holdout", "folds"):
-        fit_calibrated(Fit(lambda rows: train(rows, Recipe(steps=1)), train), grouped, 0, way, 0.1, lambda line: None)
+        fit = Fit(lambda rows: train(rows, Recipe(steps=1)), lambda rows, like: train(rows, like.recipe))
+        fit_calibrated(fit, grouped, 0, way, 0.1, lambda line: None)
     assert [len(rows) == 600 for rows in seen] == [False, True, False, False, False]
     for rows in seen:
         assert not np.isin(groups[rows], groups[np.setdiff1d(np.arange(600), rows)]).any()

@@ -24,8 +24,8 @@ from littoral.held_out import Way, held_parts
 from littoral.images.store import ImageStore
 from littoral.nn.calibrated import Calibration
 from littoral.nn.inference import answers_from_vectors, predict_answers
+from littoral.training.beforehand import can_be_beforehand
 from littoral.training.measures import fit_measures
-from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated
 
 Vectors = Float32[np.ndarray, "n size"]
@@ -45,11 +45,12 @@ DIGITS = 1e6
 class Fit:
     """The training that is to be calibrated, as functions of the rows of the images to train on.
 
-    `first` gives the model that is kept; `again` trains one like it, by the recipe given, to tell the images left out.
+    `first` gives the model that is kept; `again` trains one like the model given, by its recipe, to tell what was left
+    out.
     """
 
     first: Callable[[NDArray[np.int64]], TrainedModel]
-    again: Callable[[NDArray[np.int64], Recipe], TrainedModel]
+    again: Callable[[NDArray[np.int64], TrainedModel], TrainedModel]
 
 
 def fit_calibrated(
@@ -68,7 +69,8 @@ def fit_calibrated(
     `auto`: the former from 10,000 images on, the latter below; where the images cannot be parted so, the model is
     trained without a calibration, and `tell` is told why. Asked for by name, that raises InputError.
 
-    `features`: what the branches make of all images of `store`, where no training changes it and it is known.
+    `features`: what the branches make of all images of `store` where nothing in them learns, and it is known. They are
+    of no use to a model whose network was tuned.
     """
     require_max_error(max_error)
     every = np.arange(len(store))
@@ -104,6 +106,7 @@ def _on_the_rest(
     tell(f"{len(held):,} of {len(store):,} training images are held out to calibrate on")
     known = np.setdiff1d(np.arange(len(store)), held)
     trained = fit.first(known)
+    features = features if can_be_beforehand(trained.model.config) else None
     start = time.perf_counter()
     tell("calibrating")
     tensors = fit_measures(trained.model, store.subset(known), trained.image, seed, _of(features, known))
@@ -122,6 +125,7 @@ def _out_of_fold(
 ) -> TrainedModel:
     every = np.arange(len(store))
     trained = fit.first(every)
+    features = features if can_be_beforehand(trained.model.config) else None
     start = time.perf_counter()
     steps = trained.recipe.total_steps(len(store))
     told = []
@@ -131,7 +135,7 @@ def _out_of_fold(
             f"calibrating, {number} of {len(parts)}: a training on {len(known):,} images tells the other {len(held):,}"
         )
         short = trained.recipe.lasting(steps=max(1, round(steps * len(known) / len(store))))
-        other = fit.again(known, short)
+        other = fit.again(known, replace(trained, recipe=short))
         tensors = fit_measures(other.model, store.subset(known), other.image, seed, _of(features, known))
         told.append(_tell(_draft(other, tensors), store.subset(held), _of(features, held)))
     tensors = fit_measures(trained.model, store, trained.image, seed, features)

@@ -29,9 +29,11 @@ from littoral.model_file import load_model, model_bytes, model_from_bytes, save_
 from littoral.nn.inference import predict_answers
 from littoral.training.choose import AUTO, choose_preset
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import default_preset, get_preset, require_weights
+from littoral.training.presets import default_preset, get_arm, get_preset, require_weights
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
+from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
+from littoral.tried_tuning import with_tuning
 
 
 class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -44,6 +46,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
+    tune : None, `last`, `taps` or `all`: which stages of the pretrained network of preset `transfer` are trained on,
+        after its head was fitted, for `epochs` or `steps`; kept only where held-out labels say that it helps, which
+        `model_.record["tuning"]` tells (docs/pretrained.md).
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
     random_state : None, an int or a numpy RandomState; the same int gives the same weights on the same machine and
         threads, and is the `--seed` of the command line.
@@ -82,6 +87,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unlabelled: Any = None,
         calibrate: str = "none",
         max_error: float = 0.01,
+        tune: str | None = None,
     ) -> None:
         self.preset = preset
         self.arm = arm
@@ -95,6 +101,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.unlabelled = unlabelled
         self.calibrate = calibrate
         self.max_error = max_error
+        self.tune = tune
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
@@ -116,8 +123,11 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed, device = _seed(self.random_state), choose_device(self.device)
         way = _way(self.calibrate)
         require_max_error(self.max_error)
+        stages = _stages(self.tune)
         if named is not None:
             require_weights(named, [self.arm])
+        if stages is not None and named is None:
+            raise InputError("tune trains on a pretrained network: give preset transfer, or another that has one")
         given = read_given(self, X, reset=True)
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
@@ -134,6 +144,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 store, mapped, others = _training_store(given, targets, shape, named.largest)
         preset = default_preset(store.labels) if named is None else named
 
+        tuning = None if stages is None else Tuning(stages, TUNING.lasting(*length))
+        if tuning is not None:
+            require_tunable(preset, self.arm, get_arm(preset, self.arm, store.spec().shape, len(store.class_names)))
+
         def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None, follow: Observer) -> TrainedModel:
             return fit_arm(
                 preset,
@@ -148,10 +162,16 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 unlabelled=others,
             )
 
+        def tune(probe: TrainedModel, rows: NDArray[np.int64], tuning: Tuning) -> TrainedModel:
+            weighed = None if weights is None else weights[rows]
+            return finetuned(probe, tuning, store.subset(rows), seed, device, observer or Silent(), weighed)
+
         fit = Fit(
             first=lambda rows: trained(rows, preset.recipe.lasting(*length), budget, observer or Silent()),
-            again=lambda rows, short: trained(rows, short, None, Silent()),
+            again=lambda rows, like: trained(rows, like.recipe, None, Silent()),
         )
+        if tuning is not None:
+            fit = with_tuning(fit, tune, tuning, store, seed, tell=lambda line: None)
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
         model.record.update(
             auto=None if choice is None else asdict(choice),
@@ -261,6 +281,13 @@ def _recipe_of(preset: str) -> Recipe | None:
         return None
 
 
+def _stages(name: Any) -> Stages | None:
+    for stages in (None, *STAGES):
+        if name == stages:
+            return stages
+    raise InputError(f"tune must be None or one of {', '.join(STAGES)}, got {name!r}")
+
+
 def _way(name: Any) -> Way:
     for way in WAYS:
         if name == way:
@@ -304,7 +331,8 @@ def load(path: str | Path) -> FusionClassifier:
     features, names = record.get("features"), record.get("feature_names")
     if features not in (None, math.prod(shape)) or (names and len(names) != features):
         raise ModelFileError(f"{path} contradicts itself: its record names features that do not fit its image form")
-    own = trained.recipe == _recipe_of(record["preset"])
+    own = trained.recipe in (_recipe_of(record["preset"]), TUNING)
+    tuning = record.get("tuning")
     classifier = FusionClassifier(
         preset=record["preset"],
         arm=record["arm"],
@@ -314,6 +342,7 @@ def load(path: str | Path) -> FusionClassifier:
         image_shape=None if features is None else shape,
         calibrate="none" if trained.calibration is None else trained.calibration.way,
         max_error=0.01 if trained.calibration is None else trained.calibration.max_error,
+        tune=None if tuning is None else tuning["stages"],
     )
     classifier.model_ = trained
     classifier.classes_ = _labels(trained)

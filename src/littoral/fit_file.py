@@ -28,6 +28,8 @@ from littoral.training.loop import Observer
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
+from littoral.training.tuning import Tuning, finetuned, require_tunable
+from littoral.tried_tuning import with_tuning
 
 
 def checkpoint_of(target: Path) -> Path:
@@ -71,6 +73,7 @@ def fit_file(
     slim: bool = False,
     on_features: Callable[[int, int], None] = lambda done, total: None,
     choice: Choice | None = None,
+    tuning: Tuning | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -80,7 +83,8 @@ def fit_file(
     `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
     `slim`: the file does without the weights of frozen pretrained networks. `on_features` is told (images done, images
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
-    the record says how long it took to have those of the training part. `choice`: what chose the preset.
+    the record says how long it took to have those of the training part. `choice`: what chose the preset. `tuning`: how
+    the pretrained network of such an arm is tuned after the fit, and kept where that helps, see `with_tuning`.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
@@ -90,6 +94,10 @@ def fit_file(
     require_max_error(max_error)
     if slim and not can_be_slim(config):
         raise InputError(f"arm {arm} of preset {preset.name} has no frozen pretrained weights: leave slim out")
+    if tuning is not None:
+        if slim:
+            raise InputError("the weights of a tuned network are nowhere but in its model file: leave slim out")
+        require_tunable(preset, arm, config)
     require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:
@@ -127,16 +135,23 @@ def fit_file(
             features=None if of_train is None else of_train[rows],
         )
 
-    def again(rows: NDArray[np.int64], short: Recipe) -> TrainedModel:
+    def again(rows: NDArray[np.int64], like: TrainedModel) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
-        return fit_arm(preset, arm, short, part, seed, device, observer, unlabelled=unlabelled, features=known)
+        return fit_arm(preset, arm, like.recipe, part, seed, device, observer, unlabelled=unlabelled, features=known)
 
-    trained = fit_calibrated(Fit(first, again), train_part, seed, calibrate, max_error, tell, of_train)
+    def tune(probe: TrainedModel, rows: NDArray[np.int64], tuning: Tuning) -> TrainedModel:
+        part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
+        return finetuned(probe, tuning, part, seed, device, observer, features=known)
+
+    fit = Fit(first, again)
+    if tuning is not None:
+        fit = with_tuning(fit, tune, tuning, train_part, seed, tell)
+    trained = fit_calibrated(fit, train_part, seed, calibrate, max_error, tell, of_train)
     trained.record["features_seconds"] = seconds
     trained.record["auto"] = None if choice is None else asdict(choice)
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
-    figures = evaluate_model(trained, test_part, of_test)
+    figures = evaluate_model(trained, test_part, of_test if can_be_beforehand(trained.model.config) else None)
     trained.record["test"] = {
         "accuracy": figures.accuracy,
         "n": figures.n,

@@ -49,6 +49,14 @@ def fit(
         ),
     ] = None,
     balance: options.Balance = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            help="Stages of the pretrained network to train on, kept only where held-out labels say that it helps: "
+            "last, taps (those that the head takes) or all; --epochs and --steps are its length (transfer).",
+            show_default="nothing is trained",
+        ),
+    ] = None,
     calibrate: Annotated[
         str,
         typer.Option(
@@ -101,6 +109,7 @@ def fit(
     from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
+    from littoral.training.tuning import STAGES, TUNING, Tuning, require_tunable
 
     automatic = preset == AUTO
     named = None if preset is None or automatic else get_preset(preset)
@@ -111,6 +120,16 @@ def fit(
             "--time-budget is a positive number of seconds, without --epochs and --steps, "
             f"got {time_budget} with {epochs} epochs and {steps} steps"
         )
+    tuning = None
+    if tune is not None:
+        tuning = Tuning(one_of("--tune", tune, STAGES), TUNING.lasting(epochs, steps, way))
+        if named is None:
+            raise InputError("--tune trains on a pretrained network: give --preset transfer, or another that has one")
+        if slim or resume:
+            raise InputError(
+                "a tuned network's weights are in its model file alone, and no checkpoint is kept of it: leave "
+                "--slim and --resume out, or --tune"
+            )
     calibrating = one_of("--calibrate", calibrate, WAYS)
     require_max_error(max_error)
     place = choose_device(device)
@@ -122,6 +141,8 @@ def fit(
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
+        if tuning is not None:
+            require_tunable(named, arm, get_arm(named, arm, (3, named.largest, named.largest), 2))
     read = partial(
         read_data,
         data,
@@ -189,10 +210,15 @@ def fit(
                 slim=slim,
                 on_features=on_features,
                 choice=choice,
+                tuning=tuning,
             )
     except Interrupted:
-        kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
-        raise Interrupted(f"interrupted; {kept or 'no epoch was finished, so nothing is kept'}") from None
+        kept = "no epoch was finished, so nothing is kept"
+        if tuning is not None:
+            kept = "nothing is kept, as no checkpoint is of a run with --tune"
+        elif checkpoint.exists():
+            kept = f"{checkpoint} is kept: the same command with --resume goes on from it"
+        raise Interrupted(f"interrupted; {kept}") from None
 
     cost, record = model_cost(trained.model), trained.record
     if record["stopped_early"]:
@@ -223,6 +249,7 @@ def fit(
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,
                 "unlabelled": found,
+                "tuning": record["tuning"],
                 "balance": trained.recipe.balance,
                 "calibration": None if trained.calibration is None else asdict(trained.calibration),
                 "out": str(target),
@@ -237,6 +264,7 @@ def fit(
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
             f"{record['train_seconds']:.1f} s of training ({record['steps']:,} steps), "
             f"preset {chosen.name}, seed {seed}\n"
+            f"{_tuned(record['tuning'])}"
             f"{_accepts(trained.calibration)}"
             f"model file: {target}"
         )
@@ -277,6 +305,11 @@ def _why_no_threshold(calibration: Calibration) -> str:
             f"here are {calibration.images:,}; allow more by --max-error"
         )
     return f"no answers are rejected: even the surest half has too many errors for {wanted}; allow more by --max-error"
+
+
+def _tuned(found: dict[str, Any] | None) -> str:
+    """What became of tuning, in a line; empty where none was asked for."""
+    return "" if found is None else f"tuning {found['stages']}: {found['why']}\n"
 
 
 def _accepts(calibration: Calibration | None) -> str:

@@ -50,9 +50,10 @@ class BackboneConfig(BranchConfig):
 
     `taps`: its stages to give, in order of depth; a fusion takes the last, or those that FusionNetConfig names.
     `pools`: each map becomes a vector of these over all places, one after the other; () leaves it a map. `tuned`: the
-    weights learn, from the pretrained ones on; else they are frozen, batch normalisation and all, and no gradient
-    passes. `least`: images whose longer side is shorter are scaled up to it, in proportion and bilinearly, since
-    networks that were trained on large images see little in small ones.
+    weights learn, from the pretrained ones on; else they are frozen, and no gradient passes. Either way batch
+    normalisation keeps the means and variances that it has, and nothing is dropped out. `least`: images whose longer
+    side is shorter are scaled up to it, in proportion and bilinearly, since networks that were trained on large images
+    see little in small ones.
     """
 
     network: str = "efficientnet-lite0"
@@ -133,9 +134,9 @@ class Backbone(Branch):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
-        """A frozen network stays as in evaluation, its batch normalisation and dropout too."""
+        """The network stays as in evaluation: batches of few labels say less of means and variances than it knows."""
         super().train(mode)
-        self.network.train(mode and self.config.tuned)
+        self.network.eval()
         return self
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
@@ -149,7 +150,7 @@ class Backbone(Branch):
             return self._taps(x)
         if not len(x):  # of which several of torch's operations make nothing, or a warning
             return {tap: value[:0] for tap, value in self.forward(x.new_zeros(1, *x.shape[1:])).items()}
-        if self.config.tuned:
+        if self.config.tuned and torch.is_grad_enabled():
             return self._taps(x)
         with torch.no_grad():
             height, width = self.config.seen(_shape(x))

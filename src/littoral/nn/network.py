@@ -42,6 +42,11 @@ class Network(ABC):
         Raises ShapeError for images that it cannot take, InputError where a library that describes it is missing.
         """
 
+    def ends(self, taps: Sequence[str], image_shape: ImageShape) -> tuple[str, ...]:
+        """The taps that its stages end at, up to the deepest of `taps`, for images of this shape (three channels)."""
+        names = [stage.name for stage in self.stages(image_shape)]
+        return tuple(names[: names.index(taps[-1]) + 1])
+
     @abstractmethod
     def build(self, taps: Sequence[str]) -> Tapped:
         """The network up to the deepest of `taps` with its pretrained weights, or, under `torch.device("meta")`, none.

@@ -46,6 +46,10 @@ class OwnNetwork(Network):
             self.known[image_shape] = list(specs.values())
         return self.known[image_shape]
 
+    def ends(self, taps: Sequence[str], image_shape: ImageShape) -> tuple[str, ...]:
+        """Those that are named: its submodules lie within each other, and only its owner knows its stages."""
+        return tuple(taps)
+
     def build(self, taps: Sequence[str]) -> Hooked:
         """A copy with its weights."""
         return Hooked(copy.deepcopy(self.module).to(torch.get_default_device()), taps)

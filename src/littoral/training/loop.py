@@ -93,6 +93,7 @@ def train(
     checkpointing: Checkpointing | None = None,
     shown_accuracy: Callable[[nn.Module], float] | None = None,
     budget: TimeBudget | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> list[EpochRecord]:
     """Train `model` in place on `device` and return its history.
 
@@ -100,14 +101,16 @@ def train(
     an epoch come from (seed, epoch), so a run that goes on from a checkpoint draws what the unbroken run would have.
     `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each
     epoch, outside the timing; nothing reads its value but the history. `budget`: the run is stopped, before its last
-    step, where it would take longer than that.
+    step, where it would take longer than that. `shares`: the part of the recipe's rate that each parameter that learns,
+    by name, does so at; None: all of it.
 
     Raises TrainingError, naming the step, when the loss is no longer finite.
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = optimiser_of(recipe, learning, total)
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    parts = None if shares is None else [shares[name] for name in learning]
+    optimiser = optimiser_of(recipe, list(learning.values()), total, parts)
     average = WeightAverage(model, recipe.average) if recipe.average else None
     memory = (optimiser,) if average is None else (optimiser, average)
     history: list[EpochRecord] = []

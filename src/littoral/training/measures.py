@@ -79,7 +79,7 @@ def fit_read_out(
 
     A class without an image never comes out.
     """
-    mean, spread = features.mean(0), _spread(features, [features.shape[1]])
+    mean, spread = features.mean(0), spread_of(features, [features.shape[1]])
     weight = np.zeros((classes, features.shape[1]))
     bias = np.full(classes, NEVER)
     present = np.unique(labels)
@@ -107,7 +107,7 @@ def fit_novelty(
     inverted or made of noise their sum found more than either alone (docs/architecture.md).
     """
     mean = features.mean(0)
-    scale = 1 / _spread(features, sizes)
+    scale = 1 / spread_of(features, sizes)
     z = (features - mean) * scale
     count = directions_for(*features.shape)
     directions = randomized_svd(z, count, random_state=seed)[2]
@@ -138,7 +138,7 @@ def fit_novelty(
     }
 
 
-def _spread(features: Float32[np.ndarray, "n size"], sizes: list[int]) -> Float64[np.ndarray, " size"]:
+def spread_of(features: Float32[np.ndarray, "n size"], sizes: list[int]) -> Float64[np.ndarray, " size"]:
     """The root of each number's variance plus the mean variance of its branch; 1 where nothing in a branch varies.
 
     So branches of other units count alike, and a number that hardly moves does not become a large one by chance.

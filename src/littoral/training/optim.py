@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from littoral.errors import InputError
 from littoral.training.recipe import Recipe
 
 
@@ -26,9 +27,18 @@ class Optimiser(Protocol):
         """Go on from what `tensors` returned, for parameters of the same shapes in the same order."""
 
 
-def optimiser_of(recipe: Recipe, parameters: Iterable[nn.Parameter], steps: int) -> Optimiser:
-    """The optimiser that a recipe asks for, over `steps` steps in all."""
-    return KerasAdam(parameters, recipe) if recipe.optimiser == "adam" else OneCycleAdamW(parameters, recipe, steps)
+def optimiser_of(
+    recipe: Recipe, parameters: Sequence[nn.Parameter], steps: int, shares: Sequence[float] | None = None
+) -> Optimiser:
+    """The optimiser that a recipe asks for, over `steps` steps in all.
+
+    `shares`: the part of the recipe's rate that each parameter learns at, with AdamW alone; None: all of it.
+    """
+    if recipe.optimiser == "adam":
+        if shares is not None:
+            raise InputError("rates of their own are for adamw, got adam: set the recipe's optimiser")
+        return KerasAdam(parameters, recipe)
+    return OneCycleAdamW(parameters, recipe, steps, [1.0] * len(parameters) if shares is None else shares)
 
 
 class KerasAdam:
@@ -64,13 +74,16 @@ class OneCycleAdamW:
     """AdamW (Loshchilov and Hutter 2019), its rate rising and falling once in straight lines (Smith 2018).
 
     The rate rises from a tenth of the recipe's over the first `warmup` of the steps, then falls to a hundredth.
+    `shares`: the part of it that each parameter learns at.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, steps: int) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int, shares: Sequence[float]) -> None:
         self.recipe = recipe
         self.steps = steps
+        self.shares = sorted(set(shares), reverse=True)
+        learning = list(zip(parameters, shares, strict=True))
         self.adam = torch.optim.AdamW(
-            parameters,
+            [{"params": [parameter for parameter, own in learning if own == share]} for share in self.shares],
             lr=recipe.learning_rate,
             betas=recipe.betas,
             eps=recipe.epsilon,
@@ -80,9 +93,9 @@ class OneCycleAdamW:
 
     def step(self, number: int) -> None:
         """Update the parameters from their gradients, then clear these. `number` counts updates from 1."""
-        self.adam.param_groups[0]["lr"] = self.recipe.learning_rate * one_cycle(
-            number / (self.steps + 1), self.recipe.warmup
-        )
+        rate = self.recipe.learning_rate * one_cycle(number / (self.steps + 1), self.recipe.warmup)
+        for group, share in zip(self.adam.param_groups, self.shares, strict=True):
+            group["lr"] = rate * share
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
 
@@ -146,7 +159,8 @@ def _remembered(adam: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _remind(adam: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    for index, parameter in enumerate(adam.param_groups[0]["params"]):
+    parameters = [parameter for group in adam.param_groups for parameter in group["params"]]
+    for index, parameter in enumerate(parameters):
         if f"{index}.step" not in tensors:  # no loss reaches it
             continue
         adam.state[parameter] = {

@@ -98,7 +98,7 @@ def fit_arm(
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
     linear = preset.arms[arm].linear
     by_class = recipe.balance == "loss" or (linear and recipe.balance == "sampler")  # where nothing is drawn
-    weights = _weights(store, by_class, sample_weight)
+    weights = image_weights(store, by_class, sample_weight)
     voting = recipe.votes == "learned" and config.branch_heads
     if linear and time_budget is not None:
         raise InputError(f"arm {arm} is fitted at once and not in steps: leave the time budget out")
@@ -226,6 +226,7 @@ def _record(
         "steps": steps,
         "stopped_early": steps < recipe.total_steps(len(store.images)),
         "history": [asdict(epoch) for epoch in history],
+        "tuning": None,
     }
 
 
@@ -268,7 +269,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _weights(
+def image_weights(
     store: ImageStore, by_class: bool, sample_weight: Float64[np.ndarray, " n"] | None
 ) -> Float64[np.ndarray, " n"] | None:
     """The weight of each image in the loss, of mean 1, or None where all weigh alike."""
