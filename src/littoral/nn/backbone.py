@@ -6,6 +6,7 @@ Leaves to others: the networks (`networks.py`) and their weights (`weights.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -117,7 +118,10 @@ class BackboneConfig(BranchConfig):
 
 
 class Backbone(Branch):
-    """The taps of its description. Grey images are seen as colour with three equal channels."""
+    """The taps of its description. Grey images are seen as colour with three equal channels.
+
+    `session`: what computes the maps in place of `network`, which is kept with its weights; see `onnx_session.py`.
+    """
 
     mean: Tensor
     std: Tensor
@@ -126,6 +130,7 @@ class Backbone(Branch):
         super().__init__()
         self.config = config
         self.image_shape = image_shape
+        self.session: Callable[[Tensor], dict[str, Tensor]] | None = None
         self.network = network.build(config.taps)
         self.network.requires_grad_(config.tuned)
         self.register_buffer("mean", torch.tensor(network.mean, dtype=torch.float32).view(3, 1, 1))
@@ -164,7 +169,8 @@ class Backbone(Branch):
         if (seen := self.config.seen(_shape(x))) != x.shape[2:]:
             x = F.interpolate(x, seen, mode="bilinear", align_corners=False)
         x = (x - self.mean) / self.std  # the one channel of grey images becomes three by this
-        maps = self.network(x.contiguous(memory_format=torch.channels_last))
+        session = self.session  # which another thread may take away
+        maps = self.network(x.contiguous(memory_format=torch.channels_last)) if session is None else session(x)
         return {
             tap: pooled_over_places(value, pools) if pools and value.ndim == 4 else value for tap, value in maps.items()
         }

@@ -10,6 +10,9 @@ from littoral.words import listed
 
 Rows = list[tuple[str, str]]
 
+VERSIONS = ("littoral", "torch", "onnxruntime", "numpy", "python")
+"""What a study says the version of; onnxruntime is there where it took part."""
+
 
 def comparison_record(document: Mapping[str, Any]) -> Rows:
     """What, and with which value, of a comparison."""
@@ -57,6 +60,6 @@ def _made(document: Mapping[str, Any]) -> Rows:
         ("device", document["device"]),
         ("threads", f"{document['threads']} of {document['cores']} cores"),
         ("machine", document["machine"]),
-        ("versions", ", ".join(f"{it} {document[it]}" for it in ("littoral", "torch", "numpy", "python"))),
+        ("versions", ", ".join(f"{it} {document[it]}" for it in VERSIONS if document.get(it) is not None)),
         ("code", f"SHA-256 {document['code']}"),
     ]

@@ -17,7 +17,7 @@ import numpy as np
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.studies.comparison import Comparison
-from littoral.studies.contestants import contestants, parts_of, seeds_from, with_ties
+from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties
 from littoral.studies.for_report import keep_pictures
 from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
@@ -95,6 +95,7 @@ def compare(
             "test_images": len(first.test),
             "beside": {name: asdict(those[name].recipe) for name in beside},
             "seeds": list(parts),
+            "onnxruntime": runtime_of(those, place),
             "expected_error": expected_error,
             **(notes or {}),
         }

@@ -20,7 +20,7 @@ from littoral.files import write_atomically
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_from_bytes
 from littoral.studies.advice import too_few
-from littoral.studies.contestants import contestants, parts_of, seeds_from, with_ties, within_budget
+from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties, within_budget
 from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
 from littoral.studies.curve_result import LearningCurve
@@ -122,7 +122,12 @@ def curve(
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, (), balance)
     study = Study(data, identity(data, chosen, recipe, place), place)
-    given = {"budgets": list(amounts), "test_images": len(whole[first_seed].test), "seeds": list(whole)}
+    given = {
+        "budgets": list(amounts),
+        "test_images": len(whole[first_seed].test),
+        "seeds": list(whole),
+        "onnxruntime": runtime_of(those, place),
+    }
     settings = study.identity | surroundings(data) | given | dict(notes or {})
     tasks = [
         Task(
