@@ -52,9 +52,10 @@ def _given(document: Mapping[str, Any]) -> Rows:
 
 
 def _made(document: Mapping[str, Any]) -> Rows:
+    chosen = document.get("auto")
     recipe = ", ".join(f"{name} {value}" for name, value in document["recipe"].items() if value is not None)
     return [
-        ("preset", document["preset"]),
+        ("preset", document["preset"] if chosen is None else f"chosen by auto: {chosen['why']}"),
         ("recipe", recipe),
         ("seeds", ", ".join(map(str, document["seeds"]))),
         ("device", document["device"]),
