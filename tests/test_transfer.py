@@ -221,13 +221,10 @@ def test_a_study_chooses_once(
     assert "auto: probe, as it was chosen for the runs that are there" in err
     assert json.loads(printed)["auto"] == first["auto"]
     assert first["auto"]["why"] in (out / "report.html").read_text()
-    code, _, err = call(command, photos, "--preset", "few", *options[2:])
-    assert code == 2
-    assert "--preset was probe, is few" in err
 
 
 def test_in_python_a_study_chooses_too(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "SECONDS", 2.0)
+    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
     monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
     result = compare(stripes, "auto", ["only-hog"], seeds=1)
     assert result.settings["preset"] == result.settings["auto"]["preset"] == "probe"
