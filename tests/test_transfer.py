@@ -13,6 +13,7 @@ from PIL import Image
 
 import littoral as lt
 from littoral.errors import InputError
+from littoral.images.seen import seen_in
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
 from littoral.nn import weights
@@ -190,3 +191,78 @@ def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeyp
     assert set(told["accuracies"]) == {"few", "probe", "transfer"}
     assert told["preset"] == classifier.model_.record["preset"]
     assert told["images"] == 24
+
+
+@pytest.mark.parametrize("command", ["compare", "curve"])
+def test_a_study_chooses_once(
+    stripes: ImageStore, tmp_path: Path, call: Call, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_place", lambda published: None)  # so that transfer cannot be
+    looked: list[int] = []
+
+    def none_right(preset, part, folds, seed, device):  # type: ignore[no-untyped-def]
+        looked.append(len(part))
+        return np.zeros(len(part), bool)
+
+    monkeypatch.setattr(choose, "_trained_right", none_right)
+    photos, out = folder(tmp_path / "photos", stripes), tmp_path / "out"
+    options = ["--preset", "auto", "--arms", "only-hog", "--out", out, "--json"]
+    options += ["--budgets", "8"] if command == "curve" else ["--labels-per-class", "9"]
+    code, printed, err = call(command, photos, *options, "--seeds", "1")
+    assert code == 0, err
+    assert looked == [24 if command == "curve" else 27]  # of the training part, no more than the study has
+    assert "auto: probe, by 3-fold cross-validation on" in err
+    first = json.loads(printed)
+    assert first["preset"] == first["auto"]["preset"] == "probe"
+    assert first["auto"]["why"] in err
+    code, printed, err = call(command, photos, *options, "--seeds", "2")  # goes on, and keeps to it
+    assert code == 0, err
+    assert len(looked) == 1
+    assert "auto: probe, as it was chosen for the runs that are there" in err
+    assert json.loads(printed)["auto"] == first["auto"]
+    assert first["auto"]["why"] in (out / "report.html").read_text()
+
+
+def test_in_python_a_study_chooses_too(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
+    monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
+    result = compare(stripes, "auto", ["only-hog"], seeds=1)
+    assert result.settings["preset"] == result.settings["auto"]["preset"] == "probe"
+    assert compare(stripes, "probe", ["only-hog"], seeds=1).settings["auto"] is None
+
+
+def test_transfer_is_tried_on_images_as_large_as_it_is_fitted_on(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (24, 96, 80, 3), np.uint8)
+    large = ImageStore(pixels, (np.arange(24) % 2).astype(np.int64), ("a", "b"))
+    tried: dict[str, np.ndarray] = {}
+
+    def right(preset, part, folds, seed, device):  # type: ignore[no-untyped-def]
+        tried[preset.name] = part.images[:]
+        return np.full(len(part), preset.name == "transfer")
+
+    monkeypatch.setattr(choose, "_trained_right", right)
+    monkeypatch.setattr(choose, "_fitted_right", right)
+    photos, model = folder(tmp_path / "photos", large), tmp_path / "m"
+    options = ["--arm", "only-stage1", "--calibrate", "none", "--out", model, "--json"]
+    code, _, err = call("fit", photos, "--preset", "auto", *options)
+    assert code == 0, err
+    assert "few 0.0 %, probe 0.0 %, transfer 100.0 % at 96×80 pixels (few had at most" in err
+    assert {name: images.shape[1:3] for name, images in tried.items()} == {
+        "few": (64, 52),
+        "probe": (64, 52),
+        "transfer": (96, 80),
+    }
+    trained = load_model(model)
+    assert (trained.image.height, trained.image.width) == (96, 80)
+    seen = seen_in(
+        ImageStore(tried["transfer"], np.zeros(len(tried["transfer"]), np.int64), ("a",)), trained.record["trained_on"]
+    )
+    assert seen.all()  # none of them is tested on
+    tried.clear()
+    files = sorted(photos.glob("*/*.png"))
+    lt.FusionClassifier("auto", arm="only-stage1", calibrate="none").fit(files, [file.parent.name for file in files])
+    assert tried["transfer"].shape == (24, 96, 80, 3)
+    assert tried["probe"].shape == (24, 64, 52, 3)

@@ -27,7 +27,7 @@ from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_answers
-from littoral.training.choose import AUTO, choose_preset
+from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import default_preset, get_arm, get_preset, require_weights
 from littoral.training.recipe import Recipe
@@ -136,12 +136,15 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store, mapped, others = _training_store(
             given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
-        choice = choose_preset(store, seed, device) if automatic else None
-        if choice is not None:
+        choice = None
+        if automatic:
+            side = side_to_try(store) if isinstance(given, list) and self.image_shape is None else None
+            larger = None if side is None else _training_store(given, targets, None, side)
+            choice = choose_preset(store, seed, device, None if larger is None else larger[0])
             named = get_preset(choice.preset)
-            if named.largest > LARGEST:  # files: it was tried on smaller images than it is for
+            if named.largest > LARGEST:  # files are read so for it
                 shape = whole_shape(self.image_shape)
-                store, mapped, others = _training_store(given, targets, shape, named.largest)
+                store, mapped, others = larger or _training_store(given, targets, shape, named.largest)
         preset = default_preset(store.labels) if named is None else named
 
         tuning = None if stages is None else Tuning(stages, TUNING.lasting(*length))

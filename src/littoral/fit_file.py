@@ -23,7 +23,7 @@ from littoral.images.store import ImageStore, pixel_hashes
 from littoral.model_file import can_be_slim, require_model_place, save_model
 from littoral.nn.model import FusionNetConfig
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
-from littoral.training.choose import Choice, choose_preset
+from littoral.training.choose import Choice
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
@@ -40,11 +40,6 @@ def checkpoint_of(target: Path) -> Path:
 def preset_for(data: ImageStore, seed: int, labels_per_class: int | None) -> Preset:
     """The preset for these images where none is named: by how many labels the training part has."""
     return default_preset(_parts(data, seed, labels_per_class)[0].labels)
-
-
-def choice_for(data: ImageStore, seed: int, labels_per_class: int | None, device: torch.device) -> Choice:
-    """The preset for these images where one is to be chosen: by trying some on images of the training part."""
-    return choose_preset(_parts(data, seed, labels_per_class)[0], seed, device)
 
 
 def rest_of(data: ImageStore, seed: int, labels_per_class: int) -> NDArray[np.uint8]:

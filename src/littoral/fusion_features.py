@@ -23,6 +23,7 @@ from littoral.model_file import can_be_slim, load_model, model_bytes, model_from
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.networks import BUILT_IN
+from littoral.nn.onnx_session import in_sessions
 from littoral.specs import ImageSpec
 from littoral.training.extract import (
     BACKBONE_SIDE,
@@ -190,9 +191,11 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.branches_ is None:
             network = self.model_.model
             device = next(network.parameters()).device
-            return extracted(network.branch_features, self.groups_, pixels, self.image_, device)
+            with in_sessions(network):
+                return extracted(network.branch_features, self.groups_, pixels, self.image_, device)
         device = choose_device(self.device)
-        return extracted(self.network_.to(device), self.groups_, pixels, self.image_, device)
+        with in_sessions(self.network_.to(device)):
+            return extracted(self.network_, self.groups_, pixels, self.image_, device)
 
 
 def _chosen(branches: Any) -> dict[str, BranchConfig | None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
+from littoral.cli.auto import read_and_choose
 from littoral.cli.data import data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -73,8 +75,11 @@ def compare(
 
     from littoral.cli.log import log_folder
     from littoral.studies import compare as study
+    from littoral.studies.auto import Asked, kept_choice
     from littoral.studies.results import require_results_folder
+    from littoral.training.choose import AUTO
     from littoral.training.presets import get_preset
+    from littoral.training.run import choose_device
 
     way = balance_asked(preset, epochs, steps, balance)
     if not 0 < expected_error <= 0.5:
@@ -85,7 +90,8 @@ def compare(
     require_ray(ray, log)
     if out is not None:
         require_results_folder(out)
-    loaded = read_data(
+    read = partial(
+        read_data,
         data,
         parse_size(size),
         channels,
@@ -97,12 +103,17 @@ def compare(
         data_dir,
         strict,
         quiet,
-        largest=None if preset is None else get_preset(preset).largest,
     )
+    asked: Asked = preset
+    if preset == AUTO:
+        place = choose_device(device)
+        loaded, asked = read_and_choose(read, seed, labels_per_class, place, quiet, kept_choice(out))
+    else:
+        loaded = read(largest=None if preset is None else get_preset(preset).largest)
     with followed(out, quiet, ray, curves) as following:
         result = study.compare(
             loaded.store,
-            preset=preset,
+            preset=asked,
             arms=names_in(arms),
             seeds=seeds,
             first_seed=seed,

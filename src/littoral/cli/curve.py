@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
+from littoral.cli.auto import read_and_choose
 from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -76,8 +78,11 @@ def curve(
     import shlex
 
     from littoral.studies import curve as study
+    from littoral.studies.auto import Asked, kept_choice
     from littoral.studies.results import require_results_folder
+    from littoral.training.choose import AUTO
     from littoral.training.presets import get_preset
+    from littoral.training.run import choose_device
 
     way = balance_asked(preset, epochs, steps, balance)
     amounts = None if budgets is None else _parse_budgets(budgets)
@@ -86,7 +91,8 @@ def curve(
     require_ray(ray)
     if out is not None:
         require_results_folder(out)
-    loaded = read_data(
+    read = partial(
+        read_data,
         data,
         parse_size(size),
         channels,
@@ -98,8 +104,15 @@ def curve(
         data_dir,
         strict,
         quiet,
-        largest=None if preset is None else get_preset(preset).largest,
     )
+    asked: Asked = preset
+    if preset == AUTO:
+        place = choose_device(device)
+        loaded, asked = read_and_choose(
+            read, seed, None if amounts is None else max(amounts), place, quiet, kept_choice(out)
+        )
+    else:
+        loaded = read(largest=None if preset is None else get_preset(preset).largest)
     others, names = None, list(loaded.names)
     if unlabelled is not None:
         others, paths = read_unlabelled(unlabelled, loaded.store.spec())
@@ -107,7 +120,7 @@ def curve(
     with followed(out, quiet, ray) as following:
         result = study.curve(
             loaded.store,
-            preset=preset,
+            preset=asked,
             arms=names_in(arms),
             budgets=amounts,
             seeds=seeds,

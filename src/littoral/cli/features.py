@@ -60,6 +60,7 @@ def features(
     from littoral.images.named import NAMES
     from littoral.model_file import load_model
     from littoral.nn.networks import BUILT_IN
+    from littoral.nn.onnx_session import in_sessions
     from littoral.training.extract import BACKBONE_SIDE, LIGHT, extracted, named_branches, require_known
     from littoral.training.features import feature_groups
     from littoral.training.run import choose_device
@@ -105,7 +106,8 @@ def features(
                     f"{store.spec().shape}"
                 )
             sizes = {name: feature.size for name, feature in trained.model.config.fused_specs().items()}
-            values = extracted(trained.model.branch_features, sizes, store.images, spec, place, on_progress)
+            with in_sessions(trained.model):
+                values = extracted(trained.model.branch_features, sizes, store.images, spec, place, on_progress)
             groups = _parted(values, sizes)
     columns = {
         "path": [_printable(name) for name in loaded.names] or None,

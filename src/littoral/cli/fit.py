@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
+from littoral.cli.auto import read_and_choose
 from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
@@ -100,12 +101,11 @@ def fit(
     from littoral.calibrate import require_max_error
     from littoral.cli.log import followed, log_folder
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, choice_for, fit_file, preset_for
+    from littoral.fit_file import checkpoint_of, fit_file, preset_for
     from littoral.held_out import WAYS
-    from littoral.images.load import LARGEST
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.choose import AUTO, MOST_IMAGES
+    from littoral.training.choose import AUTO
     from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
@@ -157,20 +157,12 @@ def fit(
         strict,
         quiet,
     )
-    loaded = read(largest=None if named is None else named.largest)
     choice = None
     if automatic:
-        if not quiet:
-            say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
-        choice = choice_for(loaded.store, seed, labels_per_class, place)
-        say(
-            "; ".join(
-                [f"auto: {choice.why}", *(f"{name} was not tried: {why}" for name, why in choice.refused.items())]
-            )
-        )
+        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet)
         named = get_preset(choice.preset)
-        if named.largest > LARGEST:  # it was tried on smaller images than it is for
-            loaded = read(largest=named.largest)
+    else:
+        loaded = read(largest=None if named is None else named.largest)
     checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(

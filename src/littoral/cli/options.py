@@ -68,7 +68,7 @@ Preset = Annotated[
     str | None,
     typer.Option(
         help="A named model and recipe; `littoral presets` lists them. Or a file .toml, as `littoral tune` writes it. "
-        "fit takes auto too: the best of few, probe and transfer on some training images.",
+        "fit, compare and curve take auto too: the best of few, probe and transfer on some training images.",
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]

@@ -28,19 +28,21 @@ def balance_asked(preset: str | None, epochs: int | None, steps: int | None, bal
 
     Raises InputError for them.
     """
+    from littoral.training.choose import AUTO
     from littoral.training.presets import get_preset
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
-    get_preset("swift" if preset is None else preset).recipe.lasting(epochs, steps, way)
+    get_preset("swift" if preset in (None, AUTO) else preset).recipe.lasting(epochs, steps, way)
     return way
 
 
 def require_preset_weights(preset: str | None, arms: list[str] | None) -> None:
     """Raise InputError, which says what to install, where weights are missing that the preset's arms need."""
+    from littoral.training.choose import AUTO
     from littoral.training.presets import get_preset, require_weights
 
-    if preset is not None:
+    if preset not in (None, AUTO):
         named = get_preset(preset)
         require_weights(named, named.compared if arms is None else arms)
 

@@ -6,6 +6,7 @@ Leaves to others: the networks (`networks.py`) and their weights (`weights.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -39,9 +40,14 @@ def pooled_over_places(
     found = {
         "mean": lambda: places.mean(2),
         "max": lambda: places.amax(2),
-        "std": lambda: places.var(2, correction=0).clamp_min(LEAST_VARIANCE).sqrt(),
+        "std": lambda: _variance(places).clamp_min(LEAST_VARIANCE).sqrt(),
     }
     return torch.cat([found[pool]() for pool in pools], dim=1)
+
+
+def _variance(places: Float[Tensor, "batch channels places"]) -> Float[Tensor, "batch channels"]:
+    """A tenth of the time of torch's own, whose one pass over the numbers is not vectorised."""
+    return (places - places.mean(2, keepdim=True)).square().mean(2)
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,10 @@ class BackboneConfig(BranchConfig):
 
 
 class Backbone(Branch):
-    """The taps of its description. Grey images are seen as colour with three equal channels."""
+    """The taps of its description. Grey images are seen as colour with three equal channels.
+
+    `session`: what computes the maps in place of `network`, which is kept with its weights; see `onnx_session.py`.
+    """
 
     mean: Tensor
     std: Tensor
@@ -127,6 +136,7 @@ class Backbone(Branch):
         super().__init__()
         self.config = config
         self.image_shape = image_shape
+        self.session: Callable[[Tensor], dict[str, Tensor]] | None = None
         self.network = network.build(config.taps)
         self.network.requires_grad_(config.tuned)
         self.register_buffer("mean", torch.tensor(network.mean, dtype=torch.float32).view(3, 1, 1))
@@ -164,8 +174,11 @@ class Backbone(Branch):
         pools = self.config.pools
         if (seen := self.config.seen(_shape(x))) != x.shape[2:]:
             x = F.interpolate(x, seen, mode="bilinear", align_corners=False)
+        session = self.session  # which another thread may take away
+        if session is not None:
+            x = x.contiguous()  # as it takes images, and normalising them so is faster too
         x = (x - self.mean) / self.std  # the one channel of grey images becomes three by this
-        maps = self.network(x.contiguous(memory_format=torch.channels_last))
+        maps = self.network(x.contiguous(memory_format=torch.channels_last)) if session is None else session(x)
         return {
             tap: pooled_over_places(value, pools) if pools and value.ndim == 4 else value for tap, value in maps.items()
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,16 @@ from littoral.nn.calibrated import Answer, CalibratedNet
 from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
 from littoral.nn.model import FusionNet
+from littoral.nn.onnx_session import in_sessions
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
 BATCH_SIZE = 250
 """Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6
 times as long for `article`)."""
+
+WORTH_A_SESSION = 100
+"""Images from which on ONNX Runtime pays for being loaded and made ready, where a prediction asks for it."""
 
 
 def predict_probabilities(
@@ -50,7 +54,7 @@ def predict_answers(
     net: CalibratedNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Answers:
     """All that a calibrated network says of these images; mode and place as above."""
-    with _evaluating(net):
+    with _evaluating(net), in_sessions(net) if len(images) >= WORTH_A_SESSION else nullcontext():
         return _answers([net(x) for x in _batches(net, images, spec)])
 
 
@@ -78,7 +82,7 @@ def branch_vectors(
     model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Float32[np.ndarray, "n size"]:
     """The features of all fused branches, flattened and one after the other; mode and place as above."""
-    with _evaluating(model):
+    with _evaluating(model), in_sessions(model):
         features = [concatenated(list(model.branch_features(x).values())).cpu() for x in _batches(model, images, spec)]
         return torch.cat(features).numpy()
 

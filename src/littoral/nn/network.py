@@ -34,6 +34,8 @@ class Network(ABC):
     name: str
     mean: Colour
     std: Colour
+    written = False
+    """Whether `graph` can write it down."""
 
     @abstractmethod
     def stages(self, image_shape: ImageShape) -> list[FeatureSpec]:
@@ -53,6 +55,13 @@ class Network(ABC):
 
         Raises InputError where there are no weights, saying what to install or which file to put where.
         """
+
+    def graph(self, built: Tapped) -> bytes:
+        """What `build` gave, as the content of an ONNX file from `images` to the taps by name: where it is `written`.
+
+        Its heights, widths and number of images are open.
+        """
+        raise NotImplementedError(f"{self.name} is not written as a graph")
 
 
 def chosen(network: str, stages: Sequence[FeatureSpec], taps: Sequence[str]) -> list[FeatureSpec]:

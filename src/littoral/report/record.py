@@ -10,6 +10,9 @@ from littoral.words import listed
 
 Rows = list[tuple[str, str]]
 
+VERSIONS = ("littoral", "torch", "onnxruntime", "numpy", "python")
+"""What a study says the version of; onnxruntime is there where it took part."""
+
 
 def comparison_record(document: Mapping[str, Any]) -> Rows:
     """What, and with which value, of a comparison."""
@@ -49,14 +52,15 @@ def _given(document: Mapping[str, Any]) -> Rows:
 
 
 def _made(document: Mapping[str, Any]) -> Rows:
+    chosen = document.get("auto")
     recipe = ", ".join(f"{name} {value}" for name, value in document["recipe"].items() if value is not None)
     return [
-        ("preset", document["preset"]),
+        ("preset", document["preset"] if chosen is None else f"chosen by auto: {chosen['why']}"),
         ("recipe", recipe),
         ("seeds", ", ".join(map(str, document["seeds"]))),
         ("device", document["device"]),
         ("threads", f"{document['threads']} of {document['cores']} cores"),
         ("machine", document["machine"]),
-        ("versions", ", ".join(f"{it} {document[it]}" for it in ("littoral", "torch", "numpy", "python"))),
+        ("versions", ", ".join(f"{it} {document[it]}" for it in VERSIONS if document.get(it) is not None)),
         ("code", f"SHA-256 {document['code']}"),
     ]

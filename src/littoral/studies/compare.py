@@ -16,14 +16,14 @@ import numpy as np
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
+from littoral.studies.auto import Asked, known_preset, preset_for
 from littoral.studies.comparison import Comparison
-from littoral.studies.contestants import contestants, parts_of, seeds_from, with_ties
+from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties
 from littoral.studies.for_report import keep_pictures
 from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
 from littoral.studies.results import opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
-from littoral.training.presets import Preset, default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import choose_device
 
@@ -33,7 +33,7 @@ EXPECTED_ERROR = 0.05
 
 def compare(
     data: ImageStore,
-    preset: str | Preset | None = None,
+    preset: Asked = None,
     arms: Sequence[str] | None = None,
     seeds: int = 5,
     first_seed: int = 0,
@@ -53,9 +53,9 @@ def compare(
 ) -> Comparison:
     """Train each of `arms` (None: the preset's choice) with `seeds` seeds, from `first_seed` up; test each run once.
 
-    `preset`: a name, or a Preset of one's own; None: `few` or `swift`, by the number of labels. `beside`: arms of other
-    presets, each `PRESET:ARM`, or `PRESET:ARM@EPOCHS` for another length than that preset's own; `epochs` and `steps`
-    are not theirs.
+    `preset`: a name, or a Preset of one's own; None: `few` or `swift`, by the number of labels; `auto`: see `auto.py`.
+    `beside`: arms of other presets, each `PRESET:ARM`, or `PRESET:ARM@EPOCHS` for another length than that preset's
+    own; `epochs` and `steps` are not theirs.
 
     With one seed all arms see the same split, the same label budget (`labels_per_class` images of each class when
     given) and the same order of images. `runner` does the runs; None: one after the other, see `running.py`. `on_run`
@@ -71,7 +71,7 @@ def compare(
     """
     if not 0 < expected_error <= 0.5:
         raise InputError(f"expected_error is a share above 0 and up to 0.5, got {expected_error}")
-    named = get_preset(preset) if isinstance(preset, str) else preset
+    chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:
         require_results_folder(Path(out))
@@ -79,7 +79,8 @@ def compare(
     # a split or budget that cannot be is refused before hours of training
     parts = {seed: parts_of(data, seed, labels_per_class) for seed in seeds_from(first_seed, seeds)}
     first = parts[first_seed]
-    chosen = default_preset(data.labels[first.train]) if named is None else named
+    if chosen is None:
+        chosen, choice = preset_for(preset, data.subset(first.train), first_seed, place)
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, beside, balance)
     study = Study(data, identity(data, chosen, recipe, place) | {"labels_per_class": labels_per_class}, place)
@@ -95,6 +96,8 @@ def compare(
             "test_images": len(first.test),
             "beside": {name: asdict(those[name].recipe) for name in beside},
             "seeds": list(parts),
+            "onnxruntime": runtime_of(those, place),
+            "auto": None if choice is None else asdict(choice),
             "expected_error": expected_error,
             **(notes or {}),
         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
@@ -16,6 +17,7 @@ from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
+from littoral.nn.onnx_session import runtime_for
 from littoral.training.arms import Described
 from littoral.training.beforehand import can_be_beforehand
 from littoral.training.presets import Preset, get_arm, get_preset
@@ -40,6 +42,11 @@ class Contestant:
     def on_features(self) -> bool:
         """Whether all it learns is one linear layer, on features that can be computed once for all its runs."""
         return self.preset.arms[self.arm].linear and can_be_beforehand(self.config)
+
+    @property
+    def runtime(self) -> str | None:
+        """The version of ONNX Runtime where, on a CPU, it computes some of these features; else None."""
+        return runtime_for(self.config.branches.values()) if self.on_features else None
 
     @property
     def alone(self) -> Contestant:
@@ -76,6 +83,12 @@ def contestants(
         raise InputError(f"arms must be one or more different names, got {list(names)}")
     found = {name: (preset, name, recipe) for name in own} | {name: _other(name, balance) for name in beside}
     return {name: Contestant(of, arm, how, get_arm(of, arm, shape, classes)) for name, (of, arm, how) in found.items()}
+
+
+def runtime_of(those: Mapping[str, Contestant], place: torch.device) -> str | None:
+    """The version of ONNX Runtime where it computes features that some of them take, on this device; else None."""
+    branches = [branch for one in those.values() if one.on_features for branch in one.config.branches.values()]
+    return runtime_for(branches, place)
 
 
 def seeds_from(first_seed: int, seeds: int) -> range:

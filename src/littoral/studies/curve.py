@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from littoral.files import write_atomically
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_from_bytes
 from littoral.studies.advice import too_few
-from littoral.studies.contestants import contestants, parts_of, seeds_from, with_ties, within_budget
+from littoral.studies.auto import Asked, known_preset, preset_for
+from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties, within_budget
 from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
 from littoral.studies.curve_result import LearningCurve
@@ -32,7 +33,6 @@ from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of
 from littoral.studies.results import ResultsFolder, opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
 from littoral.training.beforehand import Beforehand
-from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, choose_device
 
@@ -64,7 +64,7 @@ def default_budgets(least: int) -> tuple[int, ...]:
 
 def curve(
     data: ImageStore,
-    preset: str | None = None,
+    preset: Asked = None,
     arms: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     seeds: int = 3,
@@ -86,9 +86,10 @@ def curve(
 
     `budgets`: labels a class; None: see `default_budgets`. With one seed all budgets have the same test images, and the
     images of a smaller one are among those of a larger one. `preset` None: `few` or `swift`, by the number of labels of
-    the largest budget. `unlabelled` (m, height, width, channels): images of the form of `data`, among which to find
-    those to label next; None: the training images that the largest budget leaves over. `names`: what each of these
-    images, or of `data`, is called. `on_plan` is told before training what so few budgets or seeds leave unsaid.
+    the largest budget, on which `auto` tries some too. `unlabelled` (m, height, width, channels): images of the form of
+    `data`, among which to find those to label next; None: the training images that the largest budget leaves over.
+    `names`: what each of these images, or of `data`, is called. `on_plan` is told before training what so few budgets
+    or seeds leave unsaid.
     `on_features` is told (images done, images in all) while features of those images are computed. The rest is as in
     `compare`.
 
@@ -100,7 +101,7 @@ def curve(
     """
     if budgets is not None and (not budgets or min(budgets) < 1 or len(set(budgets)) < len(budgets)):
         raise InputError(f"budgets must be one or more different numbers from 1 up, got {list(budgets)}")
-    named = None if preset is None else get_preset(preset)
+    chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:
         require_results_folder(Path(out))
@@ -118,11 +119,18 @@ def curve(
         if unlabelled is None
         else pool_of(data, unlabelled, list(whole), names)
     )
-    chosen = default_preset(data.labels[parts[largest][first_seed].train]) if named is None else named
+    if chosen is None:
+        chosen, choice = preset_for(preset, data.subset(parts[largest][first_seed].train), first_seed, place)
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, (), balance)
     study = Study(data, identity(data, chosen, recipe, place), place)
-    given = {"budgets": list(amounts), "test_images": len(whole[first_seed].test), "seeds": list(whole)}
+    given = {
+        "budgets": list(amounts),
+        "test_images": len(whole[first_seed].test),
+        "seeds": list(whole),
+        "onnxruntime": runtime_of(those, place),
+        "auto": None if choice is None else asdict(choice),
+    }
     settings = study.identity | surroundings(data) | given | dict(notes or {})
     tasks = [
         Task(

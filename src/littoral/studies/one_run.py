@@ -79,6 +79,7 @@ class Task:
             "test images": rows[1],
             "recipe": asdict(self.contestant.recipe),
             "architecture": asdict(self.contestant.config),
+            "onnxruntime": self.contestant.runtime,
         }
 
 

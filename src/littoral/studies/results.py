@@ -30,6 +30,7 @@ OPTIONS = {
     "code": "the code of littoral",
     "torch": "the version of torch",
     "numpy": "the version of numpy",
+    "onnxruntime": "the version of onnxruntime",
     "preset": "--preset",
     "recipe.epochs": "--epochs",
     "recipe.steps": "--steps",

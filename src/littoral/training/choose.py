@@ -1,7 +1,8 @@
 """Which preset for these images: a trained one and those that train nothing, tried on the same few training images.
 
 Choosing sees training images alone. What it costs is bounded: `MOST_IMAGES` images are looked at, and the trainings
-have `SECONDS` together. Leaves to others: what is done with the choice (`fit_file.py`, `estimator.py`).
+have `SECONDS` together. Leaves to others: reading the images larger for a preset that takes them so (`cli/auto.py`,
+`estimator.py`), and what is done with the choice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from littoral.errors import InputError
-from littoral.images.splits import grouped_folds, tied_images
+from littoral.images.splits import grouped_folds, label_budget, tied_images, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_from_vectors, predict_probabilities
 from littoral.training.beforehand import features_beforehand
@@ -59,18 +60,68 @@ class Choice:
     why: str
 
 
-def choose_preset(store: ImageStore, seed: int, device: torch.device) -> Choice:
+@dataclass(frozen=True)
+class Larger:
+    """The same images as some data, less scaled down; `rows`: which of them each image of the data is, in its order."""
+
+    store: ImageStore
+    rows: Int64[np.ndarray, " n"]
+
+
+def choice_for(
+    data: ImageStore,
+    seed: int,
+    labels_per_class: int | None,
+    device: torch.device,
+    larger: Larger | None = None,
+) -> Choice:
+    """The preset for the training part of these images, or for so many labels a class of it; see `choose_preset`.
+
+    A split depends on the pixels: images that are tested on where they are `larger` are not looked at either.
+    """
+    train, _ = train_test_rows(data, seed)
+    if labels_per_class is not None:
+        label_budget(data.labels[train], labels_per_class, seed)  # which may not be there
+    if larger is not None:
+        also, _ = train_test_rows(larger.store, seed)
+        train = train[np.isin(larger.rows[train], also)]
+    if labels_per_class is not None:
+        least = int(np.unique(data.labels[train], return_counts=True)[1].min())
+        train = train[label_budget(data.labels[train], min(labels_per_class, least), seed)]
+    large = None if larger is None else larger.store.subset(larger.rows[train])
+    return choose_preset(data.subset(train), seed, device, large)
+
+
+def side_to_try(store: ImageStore) -> int | None:
+    """The longer side at which a preset is tried that takes larger images than these; None where there is none.
+
+    None too where reading them again would cost too much, with more than `FEW_LABELS` images a class.
+    """
+    usual = default_preset(store.labels)
+    if usual.name != CHECKED or max(store.images.shape[1:3]) < usual.largest:
+        return None
+    side = max(preset.largest for preset in (usual, *_able(store)[0].values()))
+    return side if side > usual.largest else None
+
+
+def choose_preset(store: ImageStore, seed: int, device: torch.device, large: ImageStore | None = None) -> Choice:
     """The preset of the best cross-validated accuracy among `few`, `probe` and `transfer`.
 
-    `store`: training images. Folds keep together what must not be parted. With more than `FEW_LABELS` images a class
-    nothing is tried: there are enough to train a network.
+    `store`: training images; `large`: the same ones, in the same order, for a preset that takes larger images than
+    `few`. Folds keep together what must not be parted. With more than `FEW_LABELS` images a class nothing is tried:
+    there are enough to train a network.
     """
     start = time.perf_counter()
     trained = default_preset(store.labels)
     if trained.name != CHECKED:
         why = f"{trained.name}, since more than {FEW_LABELS:,} images a class are enough to train a network"
         return Choice(trained.name, {}, {}, 0, 0.0, why)
-    part = store.subset(_some(store.labels))
+    some = _some(store.labels)
+    part = store.subset(some)
+    seen = {
+        name: part if large is None or get_preset(name).largest <= trained.largest else large.subset(some)
+        for name in UNTRAINED
+    }
     able, refused = _able(part)
     ties = tied_images(part)
     least = min(len(np.unique(ties[part.labels == label])) for label in np.unique(part.labels))
@@ -80,16 +131,24 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device) -> Choice:
         return Choice(name, {}, refused, 0, time.perf_counter() - start, why)
     folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
     right = {trained.name: _trained_right(trained, part, folds, seed, device)}
-    right |= {name: _fitted_right(preset, part, folds, seed, device) for name, preset in able.items()}
+    right |= {name: _fitted_right(preset, seen[name], folds, seed, device) for name, preset in able.items()}
     accuracies = {name: float(found.mean()) for name, found in right.items()}
     best = max(accuracies, key=lambda name: accuracies[name])  # of equal ones the first
     seconds = time.perf_counter() - start
-    told = ", ".join(f"{name} {100 * accuracy:.1f} %" for name, accuracy in accuracies.items())
+    told = ", ".join(
+        f"{name} {100 * share:.1f} %{_size(seen.get(name, part), part)}" for name, share in accuracies.items()
+    )
     why = (
         f"{best}, by {folds.max() + 1}-fold cross-validation on {len(part):,} training images: {told} "
         f"({trained.name} had at most {SECONDS / (folds.max() + 1):.0f} s a fold); it took {seconds:.0f} s"
     )
     return Choice(best, accuracies, refused, len(part), seconds, why)
+
+
+def _size(seen: ImageStore, part: ImageStore) -> str:
+    """How large the images were, where that is another size than that of `part`."""
+    height, width = seen.images.shape[1:3]
+    return "" if seen is part else f" at {height}×{width} pixels"
 
 
 def _some(labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:

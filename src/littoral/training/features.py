@@ -1,7 +1,8 @@
 """What a branch that learns nothing makes of images: computed once, batch by batch, and kept in the cache.
 
 An entry is found again by the pixels of the images, the branch's description, its weights and the code that computes
-it, so what is found is what would be computed. Leaves to others: what is done with features (`probe.py`).
+it, ONNX Runtime among it, so what is found is what would be computed. Leaves to others: what is done with features
+(`probe.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from littoral.nn.branch import BranchConfig
 from littoral.nn.inference import BATCH_SIZE
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
+from littoral.nn.onnx_session import in_sessions, runtime_for
 from littoral.rows import ImageRows, in_chunks
 from littoral.specs import ImageSpec
 
@@ -84,7 +86,7 @@ def branch_features(
         shapes = [(len(images), size) for size in sizes.values()]
         arrays = {tap: _fresh(folder / file, shape) for tap, file, shape in zip(sizes, files, shapes, strict=True)}
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with torch.inference_mode():
+        with in_sessions(module), torch.inference_mode():
             for start, rows in in_chunks(images, BATCH_SIZE):
                 taps = module(to_input(torch.tensor(rows, device=device), spec))
                 for tap, array in arrays.items():
@@ -92,7 +94,12 @@ def branch_features(
                 on_images(start + len(rows))
         for array in arrays.values():
             array.flush()
-        notes = {"source": source, "shape": [len(images), sum(sizes.values())], "taps": list(sizes)}
+        notes = {
+            "source": source,
+            "shape": [len(images), sum(sizes.values())],
+            "taps": list(sizes),
+            "onnxruntime": runtime_for([branch], device),
+        }
         return _opened(FEATURES.keep(folder, key, notes))
 
 
@@ -103,7 +110,8 @@ def _key(
     spec: ImageSpec,
     device: torch.device,
 ) -> str:
-    facts = (branch, spec.shape, spec.mean, spec.std, device.type, len(images), _code())
+    runtime = runtime_for([branch], device)
+    facts = (branch, spec.shape, spec.mean, spec.std, device.type, runtime, len(images), _code())
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
     for name, value in module.state_dict().items():
         digest.update(f"\n{name} {tuple(value.shape)} {value.dtype}\n".encode())

@@ -22,6 +22,7 @@ from littoral.images.store import ImageStore
 from littoral.nn.calibrated import CalibratedNet, Calibration
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
+from littoral.nn.onnx_session import runtime_for
 from littoral.specs import ImageSpec
 from littoral.training.budget import WARM_UP_SHARE, TimeBudget
 from littoral.training.checkpoint import planned_steps
@@ -175,6 +176,7 @@ def fit_arm(
         observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
+        record |= {"onnxruntime": runtime_for(config.branches.values(), device)}
         record |= {"images_seen": fitted.step * len(store), "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
     votes = None
