@@ -1,0 +1,105 @@
+"""Parts on a Ray cluster: a pool of workers, each an actor with the model loaded, that is given one part at a time.
+
+Whoever is ready gets the next part, and a part whose worker is lost is done again by another. So a part never waits for
+a worker that has no room, and the pool grows as room comes. What a part is, is left to others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from littoral.errors import InputError
+from littoral.memory import keep_freed_memory
+from littoral.scale.parts import Part
+from littoral.scale.predictor import Predictor, Setting
+from littoral.scale.tasks import LOOK_EVERY, RETRIES, Needs, require_room
+
+
+class Worker:
+    """The actor: `prepare` first, which may raise InputError, then as many parts as come."""
+
+    def prepare(self, setting: Setting) -> None:
+        """Load the model."""
+        keep_freed_memory()  # as the command line does for its own process
+        self._predictor = Predictor(setting)
+
+    def predict(self, part: Part) -> bytes:
+        """One part, see `Predictor.predict`."""
+        return self._predictor.predict(part)
+
+
+def predicted_by_workers(
+    setting: Setting, parts: Iterable[tuple[int, Part]], workers: int | None
+) -> Iterator[tuple[int, bytes]]:
+    """(number, content of its file) of each part, as soon as it is there. For within `connected`.
+
+    `workers`: how many; None: as many as the cluster has room for, each with `setting.threads` CPUs. An error that a
+    part raises is raised here; then, and where nobody asks for more, the workers are ended.
+
+    Raises InputError where no machine has so many CPUs, and where workers are lost again and again.
+    """
+    import ray
+
+    needs = Needs(setting.threads)
+    require_room(needs, "worker")
+    model = ray.put(setting)
+    actor = ray.remote(Worker).options(num_cpus=needs.cpus)  # type: ignore[attr-defined]
+    left = deque(parts)
+    busy: dict[Any, tuple[Any, int | None, Part]] = {}  # what a call will give -> the worker, and its part
+    lost: Counter[int | None] = Counter()
+
+    def begin() -> None:
+        worker = actor.remote()
+        busy[worker.prepare.remote(model)] = (worker, None, ())
+
+    pool = min(workers or _room(needs), len(left))
+    for _ in range(pool):
+        begin()
+    try:
+        while left or any(number is not None for _, number, _ in busy.values()):
+            ready, _ = ray.wait(list(busy), num_returns=len(busy), timeout=0)
+            for call in ready:
+                worker, number, part = busy.pop(call)
+                content, reason = _outcome(call)
+                if reason is not None:
+                    lost[number] += 1
+                    if lost[number] > (RETRIES * pool if number is None else RETRIES):
+                        raise InputError(f"the cluster lost workers again and again, and gives up: {reason}")
+                    if number is not None:
+                        left.appendleft((number, part))
+                    begin()
+                    continue
+                if left:
+                    following, todo = left.popleft()
+                    busy[worker.predict.remote(todo)] = (worker, following, todo)
+                if number is not None:
+                    yield number, content
+            if not ready:
+                time.sleep(LOOK_EVERY)  # Python sleeps, so that Ctrl-C is heard at once
+    finally:
+        for worker, _, _ in busy.values():
+            ray.kill(worker)
+
+
+def _outcome(call: Any) -> tuple[Any, str | None]:
+    """What a call gave, or why its worker is lost; raises what the call raised."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(call), None
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayError as error:
+        return None, str(error).split("\n")[0]
+
+
+def _room(needs: Needs) -> int:
+    """How many workers find room in the cluster."""
+    import ray
+
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return sum(int(machine.get("CPU", 0) // needs.cpus) for machine in machines)
