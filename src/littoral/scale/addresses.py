@@ -10,7 +10,7 @@ import posixpath
 import re
 from functools import cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from littoral.errors import ImageError, InputError
 from littoral.images.decode import MAX_BYTES, UNREADABLE, read_bytes
@@ -28,8 +28,13 @@ def beside(table: str, name: str) -> str:
     if is_uri(name):
         return name
     if is_uri(table):
-        return posixpath.join(posixpath.dirname(table), name)
+        return below(posixpath.dirname(table), name)
     return os.path.join(os.path.dirname(table), name)
+
+
+def below(folder: str, name: str) -> str:
+    """The URI of what is called `name` in and below the folder at a URI."""
+    return posixpath.join(folder, quote(name) if _is_file(folder) else name)
 
 
 def filesystem(address: str) -> tuple[Any, str]:
@@ -45,7 +50,7 @@ def filesystem(address: str) -> tuple[Any, str]:
     if found is None:
         return fs.LocalFileSystem(), address
     place, base = _root(found[1])
-    path = unquote(found[2]) if found[1].lower() == "file://" else found[2]
+    path = unquote(found[2]) if _is_file(address) else found[2]
     return place, f"{base.rstrip('/')}/{path}"
 
 
@@ -71,6 +76,10 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return (str(error).splitlines() or [type(error).__name__])[0].split(". Detail:")[0].rstrip(".")[:200]
+
+
+def _is_file(uri: str) -> bool:
+    return uri.lower().startswith("file:")
 
 
 @cache

@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from littoral.errors import ImageError, InputError
 from littoral.images.sources import SUFFIXES, walk
-from littoral.scale.addresses import beside, filesystem, is_uri, read_address, reason
+from littoral.scale.addresses import below, beside, filesystem, is_uri, read_address, reason
 from littoral.scale.parts import Files, Rows, Source
 from littoral.scale.reading import READERS, columns_of, open_table
 
@@ -106,8 +105,7 @@ def _in_store(uri: str) -> tuple[list[str], int]:
     names = [one.path.removeprefix(top) for one in found if one.type == fs.FileType.File]
     inside = sorted(name for name in names if name.lower().endswith(INSIDE) and not _hidden(name))
     _require_some(uri, inside)
-    quoted = map(quote, inside) if uri.lower().startswith("file:") else inside
-    return [f"{uri.rstrip('/')}/{name}" for name in quoted], len(names) - len(inside)
+    return [below(uri, name) for name in inside], len(names) - len(inside)
 
 
 def _require_some(name: str, inside: Sequence[Any]) -> None:

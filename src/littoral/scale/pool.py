@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from littoral.errors import InputError
@@ -33,7 +33,7 @@ class Worker:
 
 def predicted_by_workers(
     setting: Setting, parts: Iterable[tuple[int, Part]], workers: int | None
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes]]:
     """(number, content of its file) of each part, as soon as it is there. For within `connected`.
 
     `workers`: how many; None: as many as the cluster has room for, each with `setting.threads` CPUs. An error that a
@@ -46,7 +46,7 @@ def predicted_by_workers(
     needs = Needs(setting.threads)
     require_room(needs, "worker")
     model = ray.put(setting)
-    actor = ray.remote(Worker).options(num_cpus=needs.cpus)  # type: ignore[attr-defined]
+    actor: Any = ray.remote(Worker).options(num_cpus=needs.cpus)
     left = deque(parts)
     busy: dict[Any, tuple[Any, int | None, Part]] = {}  # what a call will give -> the worker, and its part
     lost: Counter[int | None] = Counter()

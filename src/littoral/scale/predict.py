@@ -150,11 +150,11 @@ def _setting(form: Path, threads: int, top: int) -> Setting:
 
 
 def _begin(out: Path, asked: Manifest) -> None:
-    """Write the manifest into an empty folder; raise InputError unless a full one goes on from the same."""
+    """Write the manifest into a folder without parts; raise InputError unless those of another go on from the same."""
     file = out / MANIFEST
-    if not file.exists():
-        if any(not one.name.startswith(".") for one in out.iterdir()):
-            raise InputError(f"{out} is not empty, and holds no predictions: name another folder, or empty it")
+    if not file.exists() and any(not one.name.startswith(".") for one in out.iterdir()):
+        raise InputError(f"{out} is not empty, and holds no predictions: name another folder, or empty it")
+    if not finished(out):
         write_atomically(file, json.dumps(asdict(asked), indent=2).encode())
         return
     try:
@@ -185,7 +185,7 @@ def _failed(file: Any, part: Part) -> int | None:
         )
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
     errors = about.schema.names.index("error")
-    return sum(group.num_rows - group.column(errors).statistics.null_count for group in groups)
+    return int(sum(group.num_rows - group.column(errors).statistics.null_count for group in groups))
 
 
 def _size(part: Part) -> int:
