@@ -106,7 +106,7 @@ def predict_parts(
         _begin(out, asked)
         failed = {number: _failed(out / part_file(number), part) for number, part in enumerate(parts)}
         left = [(number, parts[number]) for number, bad in failed.items() if bad is None]
-        found, done = len(parts) - len(left), asked.images - sum(map(_size, (part for _, part in left)))
+        found, done = len(parts) - len(left), asked.images - sum(_size(part) for _, part in left)
         on_listing(listing, found, len(parts))
         on_progress(done, asked.images)
         if left:
