@@ -148,11 +148,9 @@ def in_memory(exported: Path, file: Path, decoded: bool) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def control(exported: Path, file: Path, decoded: bool) -> tuple[float, float]:
+def control(pool: ProcessPoolExecutor, exported: Path, file: Path, decoded: bool) -> tuple[float, float]:
     """Images a second of two plain processes, and CPU microseconds an image."""
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        list(pool.map(abs, range(WORKERS)))
-        done = list(pool.map(in_memory, [exported] * WORKERS, [file] * WORKERS, [decoded] * WORKERS))
+    done = list(pool.map(in_memory, [exported] * WORKERS, [file] * WORKERS, [decoded] * WORKERS))
     images = min(CONTROL, pyarrow.parquet.read_metadata(file).num_rows)
     return sum(images / seconds for seconds, _ in done), mean(cpu for _, cpu in done) / images * 1e6
 
@@ -193,17 +191,18 @@ def killed_and_resumed(exported: Path, file: Path, out: Path) -> tuple[int, bool
 
 def measure(images: int) -> None:
     """One row for so many images."""
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as place, ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         folder = Path(place)
         file, whole, broken = folder / "images.parquet", folder / "whole", folder / "broken"
         exported = make_model(folder)
         write_images(file, images)
-        before, decoded = control(exported, file, decoded=False), control(exported, file, decoded=True)
+        control(pool, exported, file, decoded=False)  # processes start, libraries load
+        before, decoded = control(pool, exported, file, decoded=False), control(pool, exported, file, decoded=True)
         start = time.time()
         watched = command(exported, file, whole)
         watched.until(None)
         seconds = time.time() - start
-        after = control(exported, file, decoded=False)
+        after = control(pool, exported, file, decoded=False)
         times = sorted(part.stat().st_mtime for part in parts_of(whole))
         steady = PART * (len(times) - STEADY) / (times[-1] - times[STEADY - 1])
         early = max((seen for seen in watched.marks if seen <= STEADY), default=0)

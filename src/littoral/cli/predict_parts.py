@@ -50,7 +50,7 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
     def tell(listing: Listing, found: int, parts: int) -> None:
         if listing.passed:
             say(f"{listing.passed:,} files passed over: hidden or no images")
-        if found:
+        if found and not asked.quiet:
             say(f"{out}: {found:,} of {count(parts, 'part')} found")
         if found < parts and model.suffix == ".safetensors" and not asked.quiet:
             say("exporting the model first: a minute or so")
