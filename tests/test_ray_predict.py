@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from object_store import object_store
 from PIL import Image
 
 from littoral.deploy.runtime import load
@@ -55,7 +56,17 @@ def table(pngs: list[bytes], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def store() -> Iterator[dict[str, bytes]]:
+    """The objects of a store at s3://, which this process and its cluster can reach."""
+    objects: dict[str, bytes] = {}
+    with object_store(objects) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield objects
+
+
+@pytest.fixture(scope="module")
+def cluster(store: dict[str, bytes]) -> Iterator[Cluster]:
     """Ray on this machine, as `--ray local` starts it, for all tests of the file."""
     os.environ |= {"RAY_worker_niceness": "0"}
     with connected("local"):
@@ -248,6 +259,31 @@ def test_a_cluster_gives_the_same_rows_and_finished_parts_stay(
     again = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "there").glob("part-*")}
     assert kept.items() <= again.items()
     assert rows_of(tmp_path / "there") == rows_of(tmp_path / "here")
+
+
+def test_folders_and_tables_of_uris_in_an_object_store(
+    call: Call, cluster: Cluster, store: dict[str, bytes], exported: Path, pngs: list[bytes], tmp_path: Path
+) -> None:
+    store |= {f"photos/of me/{row:03}.png": content for row, content in enumerate(pngs[:100])}
+    store |= {"photos/of me/.hidden.png": b"", "photos/note.txt": b""}
+    listed = [f"s3://bucket/photos/of me/{row:03}.png" for row in (7, 5, 100)]
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"uri": [*listed, "gone.png"]}), content)
+    store["tables/t.parquet"] = content.getvalue()
+    out = tmp_path / "out"
+    places = ("s3://bucket/photos", "s3://bucket/tables/t.parquet")
+    code, _, err = call("predict", exported, *places, "--out", out, "--part-size", "40", "--ray", "local")
+    assert (code, err) == (
+        0,
+        "2 files passed over: hidden or no images\n2 of 104 images could not be read; their rows say why\n",
+    )
+    rows = rows_of(out)
+    assert [row["path"] for row in rows[:100]] == [f"s3://bucket/photos/of me/{row:03}.png" for row in range(100)]
+    assert [(row["table"], row["row"], row["path"]) for row in rows[100:103]] == [
+        ("s3://bucket/tables/t.parquet", number, path) for number, path in enumerate(listed)
+    ]
+    assert [row["label"] for row in rows[100:102]] == [rows[7]["label"], rows[5]["label"]]
+    assert rows[102]["error"] == rows[103]["error"] == "cannot be read: No such file or directory"
 
 
 def test_a_worker_that_is_lost_costs_its_part_alone(cluster: Cluster, exported: Path, table: Path) -> None:
