@@ -383,9 +383,10 @@ def test_wrong_input_is_one_line_at_once(
     assert (code, err) == (2, "littoral: --ray needs Ray, which is not installed; pip install 'littoral[ray]'\n")
 
 
-def test_large_images_come_a_few_at_a_time(tmp_path: Path) -> None:
+def test_large_images_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is that of a batch, whatever the row group holds."""
-    content = np.random.default_rng(0).bytes(5 * 2**20)
+    monkeypatch.setattr("littoral.scale.reading.BATCH_BYTES", 320_000)
+    content = np.random.default_rng(0).bytes(50_000)
     pyarrow.parquet.write_table(pyarrow.table({"image": [content] * 12}), tmp_path / "t.parquet", use_dictionary=False)
     batches: list[Batch] = list(read_part((Rows(str(tmp_path / "t.parquet"), 0, 12, 0),), ""))
     assert [len(batch.images) for batch in batches] == [6, 6]
