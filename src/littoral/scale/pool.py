@@ -1,4 +1,4 @@
-"""Parts on a Ray cluster: a pool of workers, each an actor with the model loaded, that is given one part at a time.
+"""Parts on a Ray cluster: a pool of workers, each an actor with the model loaded, that are handed one after the other.
 
 Whoever is ready gets the next part, and a part whose worker is lost is done again by another. So a part never waits for
 a worker that has no room, and the pool grows as room comes. What a part is, is left to others.
@@ -48,35 +48,43 @@ def predicted_by_workers(
     model = ray.put(setting)
     actor: Any = ray.remote(Worker).options(num_cpus=needs.cpus)
     left = deque(parts)
-    busy: dict[Any, tuple[Any, int | None, Part]] = {}  # what a call will give -> the worker, and its part
+    pool = min(workers or _room(needs), len(left))
+    busy: dict[Any, tuple[Any, int | None, Part]] = {}  # what a call will give -> its worker, and which part that is
+    calls: Counter[Any] = Counter()  # that are with each worker
     lost: Counter[int | None] = Counter()
 
-    def begin() -> None:
-        worker = actor.remote()
+    def begin(worker: Any) -> None:
         busy[worker.prepare.remote(model)] = (worker, None, ())
+        calls[worker] += 1
 
-    pool = min(workers or _room(needs), len(left))
+    def hand_out(worker: Any) -> None:
+        ahead = 2 if len(left) > pool else 1  # so that it need not wait for news from here, but for the last parts
+        while left and calls[worker] < ahead:
+            number, part = left.popleft()
+            busy[worker.predict.remote(part)] = (worker, number, part)
+            calls[worker] += 1
+
     for _ in range(pool):
-        begin()
+        begin(actor.remote())
     try:
         while left or any(number is not None for _, number, _ in busy.values()):
             ready, _ = ray.wait(list(busy), num_returns=len(busy), timeout=0)
             for call in ready:
                 worker, number, part = busy.pop(call)
+                calls[worker] -= 1
                 content, reason = _outcome(call)
-                if reason is not None:
-                    lost[number] += 1
-                    if lost[number] > (RETRIES * pool if number is None else RETRIES):
-                        raise InputError(f"the cluster lost workers again and again, and gives up: {reason}")
+                if reason is None:
+                    hand_out(worker)
                     if number is not None:
-                        left.appendleft((number, part))
-                    begin()
+                        yield number, content
                     continue
-                if left:
-                    following, todo = left.popleft()
-                    busy[worker.predict.remote(todo)] = (worker, following, todo)
+                lost[number] += 1
+                if lost[number] > (RETRIES * pool if number is None else RETRIES):
+                    raise InputError(f"the cluster lost workers again and again, and gives up: {reason}")
                 if number is not None:
-                    yield number, content
+                    left.appendleft((number, part))
+                if not calls[worker]:
+                    begin(actor.remote())
             if not ready:
                 time.sleep(LOOK_EVERY)  # Python sleeps, so that Ctrl-C is heard at once
     finally:
