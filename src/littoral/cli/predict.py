@@ -15,18 +15,59 @@ from littoral.cli.settings import set_threads
 
 
 def predict(
-    model: options.Model,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model file (.safetensors); for predictions in parts also what `littoral export` wrote.",
+            show_default=False,
+        ),
+    ],
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Image files, and folders of them.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Image files, and folders of them; in parts also .parquet and .csv tables, and URIs of all these.",
+            show_default=False,
+        ),
     ],
     top: Annotated[int, typer.Option(help="How many labels an image, the most probable first.")] = 1,
     format: Annotated[
         str | None, typer.Option(help="csv, jsonl or parquet.", show_default="by the ending of --out, else csv")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the rows there.", show_default="standard output")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the rows there: to a file, or in parts to a folder.", show_default="standard output"),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 when an image cannot be read (the others are predicted).")
     ] = False,
+    part_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Write Parquet files of so many images into the folder --out: then memory does not grow with the "
+            "images, and the same command goes on after a break.",
+            show_default="20,000 for tables, URIs and --ray; else one file",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS|local",
+            help="Predict in parts on a Ray cluster: HOST:PORT of its head, or local for this machine alone.",
+            show_default="here, in one process",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes on the Ray cluster, each with --threads CPUs (1 unless given).",
+            show_default="as many as have room",
+        ),
+    ] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
@@ -40,8 +81,17 @@ def predict(
     Images are brought to the size that the model was trained with, as a whole. They have to look like its training
     images: MNIST's digits are white on black, so black ink on white paper has to be inverted first.
 
+    Tables, URIs, --part-size and --ray: predictions in parts, by the exported form of the model, see docs/scale.md.
+
     Example: littoral predict digits.safetensors photo.png more/ --top 3
     """
+    from littoral.cli.predict_parts import PartOptions, predict_in_parts
+    from littoral.scale.listing import names_many
+
+    if ray is not None or part_size is not None or names_many(paths):
+        asked = PartOptions(top, format, out, strict, part_size, ray, workers, device, threads, json, quiet)
+        return predict_in_parts(model, paths, asked)
+
     from littoral.cli.rows import as_text, choose_format, write_rows
     from littoral.errors import InputError
     from littoral.files import require_writable
@@ -50,13 +100,15 @@ def predict(
     from littoral.predict_files import Prediction, predict_files
     from littoral.training.run import choose_device
 
+    if workers is not None:
+        raise InputError("--workers are processes on a Ray cluster: give --ray too")
     form = choose_format(format, out, json)
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
     if not 1 <= top <= len(trained.class_names):
         raise InputError(f"--top must be 1 to {len(trained.class_names)}, the model's number of classes, got {top}")
-    files, passed = image_files(paths)
+    files, passed = image_files([Path(path) for path in paths])
     if out is not None:
         require_writable(out)
         if out.resolve() in {file.resolve() for file in [model, *files]}:

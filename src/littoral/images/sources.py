@@ -70,7 +70,7 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     passed = 0
     for path in paths:
         if path.is_dir():
-            inside, others = _walk(path)
+            inside, others = walk(path)
             if not inside:
                 raise InputError(f"no images in the folder {path}: expected files ending in {', '.join(SUFFIXES)}")
             found += inside
@@ -82,12 +82,38 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     return found, passed
 
 
+def walk(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> tuple[list[Path], int]:
+    """Files in and below a folder that end so, sorted, and how many other or hidden files and links to folders there
+    are. Links to folders are not followed, so that none can lead in a circle.
+
+    Raises InputError for a folder that cannot be listed.
+    """
+    files: list[str] = []
+    others = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as found:
+                for entry in found:  # what an entry is comes with the listing: no look at each file
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith("."):
+                            waiting.append(entry.path)
+                    elif not entry.name.startswith(".") and entry.name.lower().endswith(suffixes) and _is_file(entry):
+                        files.append(entry.path)
+                    else:
+                        others += 1
+        except OSError as error:
+            raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+    return sorted(map(Path, files)), others
+
+
 def _read_folder(place: Path) -> ImageTable:
     skipped = sum(path.is_file() or path.is_symlink() for path in place.iterdir())
     tops: dict[Path, list[Path]] = {}
     for top in sorted(place.iterdir()):
         if top.is_dir() and not top.is_symlink() and not top.name.startswith("."):
-            tops[top], others = _walk(top)
+            tops[top], others = walk(top)
             skipped += others
     tops = {top: files for top, files in tops.items() if files}
     named = [top for top in tops if top.name.lower() in PART_NAMES]
@@ -127,29 +153,6 @@ def _read_folder(place: Path) -> ImageTable:
         source=str(place),
         skipped=skipped,
     )
-
-
-def _walk(folder: Path) -> tuple[list[Path], int]:
-    """Image files in and below a folder, sorted, and how many other or hidden files and links to folders there
-    are. Links to folders are not followed, so that none can lead in a circle."""
-    files: list[str] = []
-    others = 0
-    waiting = [os.fspath(folder)]
-    while waiting:
-        here = waiting.pop()
-        try:
-            with os.scandir(here) as found:
-                for entry in found:  # what an entry is comes with the listing: no look at each file
-                    if entry.is_dir(follow_symlinks=False):
-                        if not entry.name.startswith("."):
-                            waiting.append(entry.path)
-                    elif not entry.name.startswith(".") and entry.name.lower().endswith(SUFFIXES) and _is_file(entry):
-                        files.append(entry.path)
-                    else:
-                        others += 1
-        except OSError as error:
-            raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
-    return sorted(map(Path, files)), others
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

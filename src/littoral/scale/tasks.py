@@ -136,15 +136,15 @@ def room_for(needs: Needs) -> int:
     return int(sum(min(calls, gpus // needs.gpus) if needs.gpus else calls for calls, gpus in cpus))
 
 
-def require_room(needs: Needs) -> None:
-    """Raise InputError where no machine of the cluster has so many CPUs or GPUs."""
+def require_room(needs: Needs, what: str = "training") -> None:
+    """Raise InputError where no machine of the cluster has so many CPUs or GPUs; `what` is it that takes them."""
     if room_for(needs):
         return
     gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
     most = max((machine.get("CPU", 0) for machine in _machines()), default=0)
     raise InputError(
-        f"each training takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
-        f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one training"
+        f"each {what} takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
+        f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one {what}"
     )
 
 

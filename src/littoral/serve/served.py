@@ -6,19 +6,17 @@ Torch is needed for the second alone, and there in a process of its own, so that
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydantic import TypeAdapter
 
-from littoral.deploy.runtime import MODEL_FILE, Model, RuntimeFileError, load
+from littoral.deploy.exported import exported
+from littoral.deploy.runtime import Model, RuntimeFileError, load
 from littoral.errors import InputError
 from littoral.specs import ImageSpec
 
@@ -55,16 +53,8 @@ def load_served(place: Path, threads: int) -> Served:
 
     It has answered once when this returns. Raises InputError for what is none of these, or is broken.
     """
-    if place.suffix != ".safetensors":
-        return _loaded(place, threads)
-    with TemporaryDirectory(prefix="littoral-serve-") as folder:
-        _export(place, Path(folder) / "exported", threads)
-        return _loaded(Path(folder) / "exported", threads)
-
-
-def file_of(place: Path) -> Path:
-    """The one file whose change means another model."""
-    return place / MODEL_FILE if place.is_dir() else place
+    with exported(place, threads) as form:
+        return _loaded(form, threads)
 
 
 def _loaded(place: Path, threads: int) -> Served:
@@ -76,11 +66,3 @@ def _loaded(place: Path, threads: int) -> Served:
     served = Served(model, model.metadata["sha256"][:VERSION_DIGITS], spec)
     served.answer(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
     return served
-
-
-def _export(model_file: Path, folder: Path, threads: int) -> None:
-    command = [sys.executable, "-m", "littoral", "export", str(model_file), "--out", str(folder), "--quiet"]
-    done = subprocess.run([*command, "--threads", str(threads)], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
-        raise InputError(f"{model_file} cannot be exported: {lines[-1].removeprefix('littoral: ')}")

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from littoral.serve.served import Served, file_of, load_served
+from littoral.deploy.exported import file_of
+from littoral.serve.served import Served, load_served
 
 LOG = logging.getLogger("littoral.serve")
 
