@@ -167,6 +167,7 @@ def fit(
                 "test": test,
                 "unlabelled": found,
                 "balance": trained.recipe.balance,
+                "precision": record["precision"],
                 "out": str(target),
             }
             | data_json(loaded)
