@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 import littoral
-from littoral.training.arms import DEFAULT_ARMS
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
 from littoral.training.run import choose_device, fit_arm
@@ -41,7 +40,7 @@ def code_hash(preset: str) -> str:
             if file.name not in ("presets.py", "arms.py"):
                 digest.update(_without_docstrings(file).encode())
     chosen = get_preset(preset)
-    arms = {name: asdict(get_arm(chosen, name, (1, 28, 28), 10)) for name in DEFAULT_ARMS}
+    arms = {name: asdict(get_arm(chosen, name, (1, 28, 28), 10)) for name in chosen.compared}
     digest.update(repr((chosen.recipe, arms)).encode())
     return digest.hexdigest()[:12]
 
@@ -121,7 +120,7 @@ def write_page(
 ) -> None:
     """README.md of a benchmark: its page.md with {name} replaced by values, and by {machine} of the rows.
 
-    `front`: the name of the part of the project's README that `block` replaces.
+    `front`: the name of the part of the project's READMEs that `block` replaces.
     """
     facts = machine()
     frameworks = " and ".join(sorted({row["framework"] for row in rows}))
@@ -132,9 +131,9 @@ def write_page(
     (folder / "README.md").write_text("<!-- written by `run.py page` from page.md and the CSV files -->\n\n" + text)
     if front is not None:
         start, end = f"<!-- {front}: written by benchmarks/{front}/run.py page -->", "<!-- end -->"
-        readme = SOURCE.parents[1] / "README.md"
-        before, rest = readme.read_text().split(start)
-        readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
+        for readme in (SOURCE.parents[1] / name for name in ("README.md", "README.zh-CN.md")):
+            before, rest = readme.read_text().split(start)
+            readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
 
 
 def append_row(path: Path, row: dict[str, str]) -> None:

@@ -30,6 +30,36 @@ def small(mnist: ImageStore) -> ImageStore:
     return mnist.subset(np.concatenate([np.arange(640), np.arange(60_000, 60_200)]))
 
 
+@pytest.fixture(scope="session")
+def exported(mnist: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with swift after some seconds on 6,000 digits, calibrated; the gate of an export is tested elsewhere."""
+    import os
+
+    if os.environ.get("DEV_EXPORTED"):
+        return Path(os.environ["DEV_EXPORTED"])
+    import numpy as np
+    import torch
+
+    from littoral.deploy.network import network_graph
+    from littoral.deploy.onnx_file import onnx_file
+    from littoral.fit_file import fit_file
+    from littoral.training.loop import Silent
+    from littoral.training.presets import get_preset
+    from littoral.training.run import calibrated
+
+    folder = tmp_path_factory.mktemp("exported")
+    data = mnist.subset(np.concatenate([np.arange(6000), np.arange(60_000, 60_500)]))
+    preset, device = get_preset("swift"), torch.device("cpu")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    recipe = preset.recipe.lasting(epochs=2)
+    target = folder / "digits.safetensors"
+    trained = fit_file(data, preset, "fused", recipe, target, 0, None, device, Silent(), False, calibrate="holdout")
+    (folder / "model.onnx").write_bytes(onnx_file(trained, network_graph(calibrated(trained), trained.image)))
+    torch.set_num_threads(threads)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """One thread for torch: small networks gain nothing by more, and threads that wait for a busy core lose much."""

@@ -15,6 +15,7 @@ from littoral.evaluate_model import evaluate_model
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, save_model
 from littoral.nn.cost import config_cost
+from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.late import LateConfig
 from littoral.nn.inference import branch_vectors, predict_probabilities
 from littoral.studies.compare import compare
@@ -27,10 +28,14 @@ from littoral.training.run import TrainedModel, fit_arm
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MNIST = (1, 28, 28)
-FUSIONS = ("sum", "gated", "attention", "bilinear", "late", "concat")
+REFUSED = ("matched", "matched-ensemble", "fused-sum", "fused-gated", "fused-attention", "fused-bilinear", "fused-late")
+FUSIONS = ("sum", "gated", "attention", "bilinear", "late")
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
+TRAINED = [name for name, preset in PRESETS.items() if not preset.linear]
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_preset_has_the_same_arms_and_two_deep_branches_at_the_price_of_the_fused(name: str) -> None:
     preset = PRESETS[name]
     assert list(preset.arms) == [*DEFAULT_ARMS, "matched-ensemble", "probe", *(f"fused-{word}" for word in FUSIONS)]
@@ -40,9 +45,30 @@ def test_every_preset_has_the_same_arms_and_two_deep_branches_at_the_price_of_th
     assert one == other
     assert (twins.fusion, twins.branch_heads, twins.topology) == (LateConfig(), True, "parallel")
     assert type(one) is type(next(iter(get_arm(preset, "matched", MNIST, 10).branches.values())))
-    assert get_arm(preset, "fused-concat", MNIST, 10) == fused
+    assert fused.fusion == ConcatConfig()  # which therefore has no arm of its own
     late = get_arm(preset, "fused-late", MNIST, 10)
     assert replace(late, fusion=fused.fusion, branch_heads=fused.branch_heads) == fused
+
+
+ALIKE = [*DEFAULT_ARMS, "matched-ensemble", "probe", *(f"fused-{word}" for word in FUSIONS)]
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in TRAINED])
+def test_presets_without_training_have_each_group_alone_too(name: str) -> None:
+    preset = PRESETS[name]
+    fused = get_arm(preset, "fused", MNIST, 10)
+    groups = list(fused.fused_specs())
+    alone = [group.removeprefix("deep_") for group in groups]
+    assert [arm for arm in preset.arms if arm not in ALIKE and arm != "taps"] == [f"only-{group}" for group in alone]
+    assert all(preset.arms[arm].linear for arm in preset.arms if arm not in (*REFUSED, "probe"))
+    assert fused.hidden == ()
+    for group, only in zip(groups, alone, strict=True):
+        (spec,) = get_arm(preset, f"only-{only}", MNIST, 10).fused_specs().values()
+        assert spec == fused.fused_specs()[group]
+    shallow, deep = (get_arm(preset, arm, MNIST, 10).fused_specs() for arm in ("shallow", "deep"))
+    assert list(deep.values()) == [fused.fused_specs()[groups[-1]]]
+    assert shallow.items() <= fused.fused_specs().items()
+    assert set(preset.compared) <= set(preset.arms)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +77,10 @@ def test_every_preset_has_the_same_arms_and_two_deep_branches_at_the_price_of_th
         ("article", "fused-attention", "no arm fused-attention of preset article here: attention fusion needs maps"),
         ("few", "fused-attention", "exactly two branches, got 3"),
         ("few", "fused-bilinear", "exactly two branches, got 3"),
+        ("probe", "matched", "no arm matched of preset probe here: a scattering branch has no widths"),
+        ("transfer", "matched", "no arm matched of preset transfer here: a backbone branch has no widths"),
+        ("transfer", "fused-gated", "features side by side, which is concat fusion and no other"),
+        ("probe", "taps", "unknown arm 'taps' of preset probe"),
         (
             "few",
             "fused-best",

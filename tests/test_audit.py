@@ -23,9 +23,9 @@ from littoral.images.splits import grouped_folds
 from littoral.images.store import ImageStore
 from littoral.report.audit_findings import findings
 from littoral.report.contact_sheet import contact_sheet
-from littoral.report.words import printable, shortened
 from littoral.studies import label_errors
 from littoral.studies.label_errors import find_label_errors
+from littoral.words import printable, shortened
 
 SCRIPT, CHINESE = "<script>alert('a&b')", "手势 七"
 FIELDS = {"unreadable", "duplicates", "suspects", "classes"}

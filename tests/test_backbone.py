@@ -108,6 +108,12 @@ def test_grey_is_colour_with_equal_channels_and_parts_are_the_whole() -> None:
         torch.testing.assert_close(one[tap][10:], alone[tap], atol=1e-4, rtol=1e-4)
 
 
+def test_of_no_image_there_are_no_features() -> None:
+    branch = BackboneConfig(taps=TAPS, pools=("mean", "std")).build((3, 32, 32))
+    some, none = branch(images(32, 32)), branch(images(32, 32)[:0])
+    assert {tap: (0, *value.shape[1:]) for tap, value in some.items()} == {tap: v.shape for tap, v in none.items()}
+
+
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "small"])
 def test_a_frozen_network_stays_and_a_tuned_one_learns(own: Small, network: str, tmp_path: Path) -> None:
     frozen = BackboneConfig(network, taps=("stage2",) if network != "small" else ("first", "second"))
@@ -162,6 +168,19 @@ def test_a_module_of_ones_own(own: Small, tmp_path: Path) -> None:
     networks.OWN.clear()
     with pytest.raises(ModelFileError, match=r"unknown network 'small': .* after littoral.register_network"):
         load_model(tmp_path / "m")
+
+
+def test_small_images_are_seen_scaled_up() -> None:
+    config, x = BackboneConfig(taps=("stage2",), least=64), images(20, 40)
+    (spec,) = config.features((3, 20, 40))
+    assert replace(spec, macs=0) == replace(config.features((3, 32, 64))[0], macs=0)
+    assert spec.macs == BackboneConfig(taps=("stage2",)).features((3, 32, 64))[0].macs
+    larger = torch.nn.functional.interpolate(x, (32, 64), mode="bilinear", align_corners=False)
+    plain = replace(config, least=0)
+    one, other = config.build((3, 20, 40))(x), plain.build((3, 32, 64))(larger)
+    assert torch.equal(one["stage2"], other["stage2"])
+    large = images(48, 64)
+    assert torch.equal(config.build((3, 48, 64))(large)["stage2"], plain.build((3, 48, 64))(large)["stage2"])
 
 
 def test_a_slim_file_refers_to_the_weights(own: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +252,8 @@ def test_missing_and_wrong_weights_are_one_line(tmp_path: Path, monkeypatch: pyt
             "go by depth: expected stem, top, got top",
         ),
         (lambda: BackboneConfig().features((3, 31, 64)), "needs images of 32×32 pixels or more"),
+        (lambda: BackboneConfig(least=48).features((3, 20, 31)), "needs images of 32×32 pixels or more"),
+        (lambda: BackboneConfig(least=-1), "a side of 0 to 4096 pixels, got -1"),
         (lambda: BackboneConfig().features((8, 64, 64)), "1 or 3 channels"),
         (
             lambda: BackboneConfig("resnet").features((3, 64, 64)),

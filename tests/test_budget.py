@@ -179,14 +179,18 @@ def data(store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_command_says_how_many_steps_the_budget_came_to(call: Callable, clock: Clock, data: str) -> None:
-    code, out, err = call("fit", data, "--time-budget", "1", "--quiet", "--json", "--out", "timed")
+    code, out, err = call(
+        "fit", data, "--time-budget", "1", "--calibrate", "none", "--quiet", "--json", "--out", "timed"
+    )
     assert code == 0
     assert "stopped" not in err
     document = json.loads(out)
     assert not document["stopped_early"]
     assert document["steps"] == load_model(Path("timed")).recipe.steps > 30
     assert load_model(Path("timed")).record["time_budget"] == 1
-    code, out, _ = call("fit", data, "--steps", str(document["steps"]), "--quiet", "--out", "again")
+    code, out, _ = call(
+        "fit", data, "--steps", str(document["steps"]), "--calibrate", "none", "--quiet", "--out", "again"
+    )
     assert code == 0
     assert f"({document['steps']} steps)" in out
     assert_same_weights(load_model(Path("timed")), load_model(Path("again")))
@@ -194,7 +198,7 @@ def test_the_command_says_how_many_steps_the_budget_came_to(call: Callable, cloc
 
 def test_the_command_says_when_it_stopped_early(call: Callable, clock: Clock, data: str) -> None:
     clock.becomes = (20, 0.1)
-    code, out, err = call("fit", data, "--time-budget", "1", "--quiet", "--json", "--out", "m")
+    code, out, err = call("fit", data, "--time-budget", "1", "--calibrate", "none", "--quiet", "--json", "--out", "m")
     assert code == 0
     document = json.loads(out)
     assert document["stopped_early"]

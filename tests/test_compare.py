@@ -90,6 +90,13 @@ def test_compare_trains_arms_of_other_presets_beside_in_their_own_way(small: Ima
     assert alone.arms[0].macs == result.arms[2].macs
 
 
+def test_compare_takes_a_preset_of_ones_own(small: ImageStore) -> None:
+    own = replace(get_preset("tiny"), name="own", recipe=replace(get_preset("tiny").recipe, batch_size=32))
+    result = compare(small, own, ["deep"], seeds=1, steps=2, labels_per_class=5)
+    assert result.settings["preset"] == "own"
+    assert result.settings["recipe"] == asdict(own.recipe.lasting(steps=2))
+
+
 def test_an_arm_beside_lasts_as_long_as_its_preset_says(small: ImageStore) -> None:
     result = compare(small, "few", ["deep"], seeds=1, steps=1, labels_per_class=2, balance="loss", beside=["tiny:deep"])
     tiny = get_preset("tiny").recipe

@@ -157,7 +157,11 @@ def check(case: Case, folder: Path) -> None:
         with pytest.raises(InputError, match=words):
             case.config()
         return
-    config = case.config()
+    keeps_its_promises(case.config(), folder)
+
+
+def keeps_its_promises(config: FusionNetConfig, folder: Path) -> None:
+    """What a network that can be declares, learns, costs and comes back as from a file."""
     model = seeded_model(config, 0)
     x = torch.rand(3, *config.image_shape)
 
@@ -181,7 +185,8 @@ def check(case: Case, folder: Path) -> None:
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
-    spec = ImageSpec.unit(*case.size, case.channels)
+    channels, height, width = config.image_shape
+    spec = ImageSpec.unit(height, width, channels)
     save_model(TrainedModel(model.eval(), spec, tuple("abcde"), Recipe(steps=1), {}), folder / "m")
     again = load_model(folder / "m").model
     assert again.config == config
@@ -213,6 +218,78 @@ def test_pretrained_branches_too(case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)
 
 
+SEVERAL = BackboneConfig(taps=("stem", "stage1", "stage3"), least=48)
+TAPPED: dict[str, tuple[FusionNetConfig, list[str]]] = {
+    "pretrained": (
+        FusionNetConfig((1, 30, 40), 5, {"edges": HogConfig(), "deep": SEVERAL}, taps={"deep": ("stem", "stage3")}),
+        ["edges", "deep_stem", "deep_stage3"],
+    ),
+    "heads": (
+        FusionNetConfig(
+            (3, 20, 20),
+            5,
+            {"one": ConvConfig((3, 5), (1,), dense=6), "other": TowerConfig((4, 6))},
+            batch_norm=True,
+            branch_heads=True,
+            taps={"one": ("conv2", "dense"), "other": ("grid",)},
+        ),
+        ["one_conv2", "one_dense", "other"],
+    ),
+    "cascade": (
+        FusionNetConfig(
+            (1, 24, 24),
+            5,
+            {"one": HogConfig(), "other": TowerConfig((4, 6))},
+            SumConfig(width=5),
+            topology="cascade",
+            taps={"one": ("fine",), "other": ("conv1", "conv2", "grid")},
+        ),
+        ["one", "other_conv1", "other_conv2", "other_grid"],
+    ),
+    "late": (
+        FusionNetConfig(
+            (3, 20, 20),
+            5,
+            {"one": TowerConfig((4, 6))},
+            LateConfig(),
+            (7,),
+            branch_heads=True,
+            taps={"one": ("conv1", "grid")},
+        ),
+        ["one_conv1", "one_grid"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(TAPPED))
+def test_several_taps_of_a_branch_are_features_of_their_own(name: str, tmp_path: Path) -> None:
+    config, features = TAPPED[name]
+    assert list(config.fused_specs()) == features
+    keeps_its_promises(config, tmp_path)
+    model = seeded_model(config, 0)
+    assert list(model.opinions(torch.rand(2, *config.image_shape))) == model.voters
+    if config.branch_heads:
+        assert list(model.heads) == features
+
+
+@pytest.mark.parametrize(
+    ("taps", "words"),
+    [
+        ({"deep": ("conv1",)}, "takes no tap of branch 'deep' after 'conv1': end the branch there"),
+        ({"deep": ("conv9",)}, "branch 'deep' has no tap 'conv9': expected some of conv1, conv2"),
+        ({"deep": ("conv2", "conv1")}, "taps of branch 'deep' go by depth: expected conv1, conv2, got conv2, conv1"),
+        ({"deep": ("conv2", "conv2")}, "go by depth: expected conv2, got conv2, conv2"),
+        ({"deep": ()}, "one tap or more of a branch, got none of 'deep'"),
+        ({"other": ("conv1",)}, "named of branches that the fusion takes, got some of 'other'"),
+        ({"deep": ("conv1", "conv2")}, "cannot be called 'deep_conv2', a name that is taken"),
+    ],
+)
+def test_taps_that_cannot_be_are_refused(taps: dict[str, tuple[str, ...]], words: str) -> None:
+    branches = {"deep": ConvConfig((3, 4), ()), "deep_conv2": ConvConfig((3,), ())}
+    with pytest.raises(InputError, match=words):
+        FusionNetConfig((1, 8, 8), 3, branches, taps=taps)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("case", GRID, ids=str)
 def test_the_whole_grid(case: Case, tmp_path: Path) -> None:
@@ -240,8 +317,12 @@ def test_every_arm_of_every_preset_learns_or_is_refused(preset: str, shape: tupl
         logits = model(torch.rand(4, *shape))
         assert logits.shape == (4, 6)
         logits.logsumexp(1).sum().backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+        learned = [p for p in model.parameters() if p.requires_grad]
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in learned)
+        assert not PRESETS[preset].linear or arm == "probe" or len(learned) == 2
     vectors = ["fused-attention"]
     three = ["fused-attention", "fused-bilinear"]
+    nothing = ["matched", "matched-ensemble", *(f"fused-{word}" for word in JOINED if word != "concat")]
     expected = {"few": three, "strong": three, "article": vectors, "tiny": vectors}
-    assert refused == expected.get(preset, [])
+    expected |= {name: nothing for name in PRESETS if PRESETS[name].linear}
+    assert sorted(refused) == sorted(expected.get(preset, []))

@@ -22,14 +22,17 @@ from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import expected_error, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import holm
 from littoral.images.store import ImageStore
+from littoral.studies.advice import too_few
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve, default_budgets
 from littoral.studies.curve_findings import class_errors, fits, pairs_of_budgets
 from littoral.studies.curve_result import LearningCurve
 from littoral.studies.label_next import disagreement, label_next
 from littoral.studies.latency import Latency
+from littoral.studies.one_run import Task
 from littoral.studies.pools import pool_of
 from littoral.studies.results import ResultsFolder
+from littoral.studies.running import one_by_one
 from littoral.studies.runs import Arm, Run
 from littoral.training.loop import Observer, Silent
 
@@ -131,14 +134,14 @@ def test_a_curve_that_was_cut_off_goes_on_to_the_same_end(
         tried(few_images, out=tmp_path, on_run=stop)
     assert not json.loads((tmp_path / "results.json").read_text())["complete"]
     assert not (tmp_path / "curve.png").exists()
-    trained: list[tuple[str, int, int]] = []
+    trained: list[tuple[str, int | None, int]] = []
     told: list[LearningCurve] = []
 
-    def observer(arm: str, budget: int, seed: int) -> Observer:
-        trained.append((arm, budget, seed))
+    def observer(task: Task) -> Observer:
+        trained.append((task.name, task.budget, task.seed))
         return Silent()
 
-    tried(few_images, out=tmp_path, observer=observer, on_run=told.append)
+    tried(few_images, out=tmp_path, runner=one_by_one(observer), on_run=told.append)
     assert trained == [("deep", 4, 0), *[(arm, budget, 1) for budget in (2, 4) for arm in ("shallow", "deep")]]
     assert told[-1].complete
     assert timeless(tmp_path) == timeless(finished)
@@ -187,7 +190,30 @@ def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, fi
 )
 def test_what_cannot_be_is_refused_before_training(few_images: ImageStore, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        tried(few_images, observer=lambda arm, budget, seed: pytest.fail("trained"), **changes)
+        tried(few_images, runner=lambda *given: pytest.fail("trained"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "seeds", "words"),
+    [
+        (1, 9, ["1 budget will not say what more labels would bring: name 3 or more"]),
+        (2, 1, ["2 budgets will not say what more labels would bring: name 3 or more"]),
+        (3, 2, ["2 seeds will say what more labels would bring, and not how sure that is: take 3 or more"]),
+        (3, 3, []),
+    ],
+)
+def test_what_too_few_budgets_and_seeds_leave_unsaid(budgets: int, seeds: int, words: list[str]) -> None:
+    assert too_few(budgets, seeds) == words
+
+
+def test_it_is_said_before_training(few_images: ImageStore) -> None:
+    said: list[str] = []
+
+    def observer(task: Task) -> Observer:
+        assert said == ["2 budgets will not say what more labels would bring: name 3 or more"]
+        return Silent()
+
+    tried(few_images, seeds=1, runner=one_by_one(observer), on_plan=said.append)
 
 
 # --- what follows from the points ---
@@ -241,14 +267,13 @@ def test_advice_in_words() -> None:
     advice = LearningCurve(found, True, {"classes": ["a", "b"]}, classes).advice
     assert advice[0].startswith("twice the labels: error of fused 15.00 % → 1")
     assert "; 80 labels a class would bring " in advice[0]
-    assert advice[1:4] == (
-        "with 10 labels a class fused is better than deep",
-        "with 20 labels a class fused is better than deep",
+    assert advice[1:3] == (
+        "with 10 and 20 labels a class fused is better than deep",
         "with 40 labels a class fused is not shown to differ from deep",
     )
-    assert advice[4].startswith("classes that need images most, with 40 labels a class: a 50.00 % of 300 images (")
-    assert advice[4].endswith("; over all classes 15.00 %")
-    assert advice[5] == "which images to label next takes the arms shallow and deep"
+    assert advice[3].startswith("classes that need images most, with 40 labels a class: a (50.00 % of 300 images, ")
+    assert advice[3].endswith("; over all classes 15.00 %")
+    assert advice[4] == "which images to label next takes the arms shallow and deep"
 
 
 # --- images to label next ---
@@ -327,11 +352,11 @@ def test_the_command(call: Callable, small: ImageStore, tmp_path: Path, monkeypa
     ]
     assert document["label_next"]["pool"] == 3
     assert all(image["path"].startswith("more/") for image in document["label_next"]["images"])
-    kept = {".lock", "curve.png", "label_next.csv", "results.json", "runs"}
+    kept = {".lock", "curve.png", "label_next.csv", "pictures.npz", "report.html", "results.json", "runs"}
     assert {path.name for path in Path("curve").iterdir()} == kept
     code, out, err = call(*arguments, *options, "--json")
     assert code == 0
-    assert err.splitlines()[-1] == "curve: 27 finished runs are there"
+    assert err.splitlines()[-1] == "curve: 27 finished runs found"
     assert json.loads(out)["points"] == document["points"]
     code, out, err = call("curve", "mnist", "--budgets", "5,x")
     assert (code, out) == (2, "")

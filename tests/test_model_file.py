@@ -241,6 +241,12 @@ def test_a_file_from_before_there_were_these_fields_is_read(tmp_path: Path) -> N
     assert load_model(tmp_path / "m").recipe == cascade().recipe
 
 
+def test_a_file_from_before_taps_could_be_named_is_read(tmp_path: Path) -> None:
+    save_model(cascade(), tmp_path / "m")
+    forge(tmp_path / "m", lambda c, t, m: c["architecture"].pop("taps"))
+    assert load_model(tmp_path / "m").model.config == cascade().model.config
+
+
 @pytest.mark.parametrize("preset", ["swift", "strong", "strong-mirrored", "few", "article"])
 @pytest.mark.parametrize("arm", ["fused", "matched"])
 def test_a_trained_preset_answers_bit_for_bit_the_same_from_its_file(

@@ -16,6 +16,7 @@ NAMES = [
     "InputError",
     "LittoralError",
     "ModelFileError",
+    "Observer",
     "ShapeError",
     "TrainingError",
     "__version__",

@@ -8,22 +8,25 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from littoral.errors import InputError
 from littoral.images.store import ImageStore
-from littoral.report.comparison_markdown import escaped
 from littoral.report.comparison_summary import comparison_summary
+from littoral.report.markdown import escaped
 from littoral.report.svg import ticks
 from littoral.studies.compare import compare
 from littoral.studies.notable import behind, mistakes, saved, worth_keeping
 from littoral.studies.occlusion import CELLS, covered, occlusion
 from littoral.studies.pictures import read_pictures
 from littoral.studies.pooled import Pooled, pooled
-from littoral.studies.results import ResultsFolder, StoredRun
+from littoral.studies.results import ResultsFolder
+from littoral.studies.stored import StoredRun
 
 pytestmark = pytest.mark.usefixtures("one_thread", "short_clock")
 
@@ -53,6 +56,10 @@ def study(one_thread: None, small: ImageStore, tmp_path_factory: pytest.TempPath
 def page(study: Path, call: Callable) -> str:
     assert call("report", study)[0] == 0
     return (study / "report.html").read_text()
+
+
+def summary_of(place: Path) -> dict[str, Any]:
+    return comparison_summary(json.loads((place / "results.json").read_text()), place)
 
 
 class Page(html.parser.HTMLParser):
@@ -107,7 +114,7 @@ def test_the_page_says_what_the_results_say(study: Path, page: str) -> None:
 
 
 def test_confusions_mistakes_and_branches_are_those_of_the_runs(study: Path, page: str) -> None:
-    folder, summary = ResultsFolder(study), comparison_summary(study)
+    folder, summary = ResultsFolder(study), summary_of(study)
     for name in ("fused", "deep"):
         runs = [folder.read(name, seed) for seed in (0, 1)]
         expected = np.zeros((10, 10), int)
@@ -133,7 +140,7 @@ def test_confusions_mistakes_and_branches_are_those_of_the_runs(study: Path, pag
 
 
 def test_where_models_look_is_kept_of_the_first_seed(study: Path) -> None:
-    folder, looks = ResultsFolder(study), comparison_summary(study)["looks"]
+    folder, looks = ResultsFolder(study), summary_of(study)["looks"]
     assert folder.read("fused", 1).looks is None
     assert looks["seed"] == 0
     assert len({it["label"] for it in looks["images"]}) == len(looks["images"]) == 8
@@ -160,7 +167,7 @@ def test_the_headline_says_helps_only_where_every_interval_does(
     for pair, way in zip(document["pairs"], ways, strict=True):
         pair |= {"difference": 0.1 * way, "p_holm": 0.01, "ci95": [0.1 * way - 0.05, 0.1 * way + 0.05]}
     (tmp_path / "copy" / "results.json").write_text(json.dumps(document))
-    assert comparison_summary(tmp_path / "copy")["headline"] == words
+    assert summary_of(tmp_path / "copy")["headline"] == words
 
 
 # --- the file ---
@@ -209,7 +216,7 @@ def test_markdown_says_the_same_in_tables(study: Path, call: Callable) -> None:
 def test_the_largest_page_is_below_three_megabytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from littoral.report.comparison_page import comparison_page
 
-    summary, chance = comparison_summary(study), np.random.default_rng(0)
+    summary, chance = summary_of(study), np.random.default_rng(0)
     rows = [*summary["pictures"]["rows"], *range(10_000, 10_400)][:400]
     noise = chance.integers(0, 256, (400, 64, 64, 3), np.uint8)
     summary["pictures"] = {"rows": rows, "pixels": noise, "names": [f"{'long/' * 20}{row}.png" for row in rows]}
@@ -232,18 +239,85 @@ def test_what_cannot_be_reported_is_one_line(study: Path, tmp_path: Path, call: 
         assert (code, out) == (2, "")
         return str(err)
 
-    assert "results.json: name the folder that `littoral compare --out` wrote" in refused(tmp_path)
-    (tmp_path / "results.json").write_text('{"schema": 1, "arms": [{"name": "deep"}], "points": []}')  # of a curve
-    assert "is not the result of a comparison: name the folder that `littoral compare` wrote" in refused(tmp_path)
+    assert "results.json: name the folder that `littoral compare` or `littoral curve` wrote" in refused(tmp_path)
+    for content in ('{"schema": 1, "arms": [{"name": "deep"}], "points": []}', '{"schema": 2}', "[]", "{"):
+        (tmp_path / "results.json").write_text(content)
+        assert "is not the result of a comparison or a learning curve: name the folder that" in refused(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)
     (copy / "pictures.npz").write_bytes((study / "pictures.npz").read_bytes()[:-50])
     assert "pictures.npz is not the whole file of a study's pictures: delete it" in refused(copy)
+    (copy / "runs" / "deep-s1.npz").write_bytes(b"")
+    assert "deep-s1.npz is not the whole file of a finished run" in refused(copy)
+
+
+def test_what_is_not_there_is_said_and_the_page_does_without(study: Path, tmp_path: Path, call: Callable) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
     (copy / "pictures.npz").unlink()
-    assert call("report", copy, "--markdown")[0] == 0  # with figures, and no picture
-    assert 'class="pic"' not in (copy / "report.html").read_text()
+    code, _, err = call("report", copy, "--markdown")
+    assert code == 0
+    assert err == (
+        f"{copy}: pictures.npz is not there, so that no image is shown; "
+        "compare, called again with a folder for its results, leaves them\n"
+    )
+    page = (copy / "report.html").read_text()
+    assert 'class="pic"' not in page
+    assert 'id="calibration"' in page
     (copy / "runs" / "deep-s1.npz").unlink()
-    assert "deep-s1.npz, a run of results.json, is not there: call compare again" in refused(copy)
+    assert "runs/deep-s1.npz is not there, so that nothing is shown of classes" in call("report", copy)[2]
+    shutil.rmtree(copy / "runs")
+    assert call("report", copy / "results.json", "--markdown")[0] == 0
+    for name in ("report.html", "report.md"):
+        text = (copy / name).read_text().replace("\\", "")
+        said = (
+            "Runs/fused-s0.npz and 7 more runs are not there, so that nothing is shown of classes, of single images and"
+        )
+        assert said in text
+        assert "ECE" not in text
+    page = (copy / "report.html").read_text()
+    assert re.findall(r'<section id="(\w+)"', page) == ["differences", "arms", "cost", "record"]
+    assert "<script" not in page
+    Page(page)
+
+
+def test_a_result_reports_from_python(small: ImageStore, tmp_path: Path) -> None:
+    few = small.subset(np.r_[0:100, 640:700])
+    tried = partial(compare, few, "tiny", ["shallow", "deep"], seeds=3, steps=2)
+    page = tried().report(f"{tmp_path}/out/")
+    assert page == tmp_path / "out" / "report.html"
+    assert "The runs were kept in no folder, so that nothing is shown" in page.read_text()
+    result = tried(out=tmp_path / "kept")
+    whole = result.report(tmp_path / "kept", markdown=True)
+    assert 'id="confusion"' in whole.read_text()
+    assert (tmp_path / "kept" / "report.md").exists()
+    other = result.report(tmp_path / "elsewhere")
+    assert other.read_text() == whole.read_text()
+    assert json.loads((tmp_path / "elsewhere" / "results.json").read_text())["pairs"]
+    with pytest.raises(InputError, match=r"out/results\.json holds other results: name another folder"):
+        result.report(tmp_path / "out")
+    with pytest.raises(InputError, match="does not exist; create it first"):
+        result.report(tmp_path / "no" / "out")
+
+
+def test_what_will_show_is_told_in_results_and_page(small: ImageStore, tmp_path: Path) -> None:
+    said: list[str] = []
+    few = small.subset(np.r_[0:100, 640:700])
+    tried = partial(compare, few, "tiny", arms=["shallow", "deep"], steps=2)
+    result = tried(seeds=3, out=tmp_path, on_power=said.append)
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert list(document["power"].values()) == said
+    text = result.report(tmp_path).read_text()
+    assert f"Said before training, if arms err on 5.00 %: {said[0]}." in text
+    assert f"Said after two seeds: {said[1]}." in text
+    again: list[str] = []
+    tried(seeds=3, out=tmp_path, on_power=again.append)
+    assert again == []  # nothing is left to train
+    tried(seeds=4, out=tmp_path, on_power=again.append)
+    assert len(again) == 1  # from the two seeds that are there
+    assert again[0].startswith("with 4 seeds ")
+    assert tried(seeds=2).to_json()["power"]["after_two_seeds"] is None
+    assert tried(arms=["deep"], seeds=1).to_json()["power"] == {"before": None, "after_two_seeds": None}
 
 
 def test_each_seed_may_have_test_images_of_its_own_and_one_arm_is_enough(

@@ -170,6 +170,7 @@ def test_the_command_trains_on_the_rest_and_on_a_folder(
             Image.fromarray(image[..., 0]).save(folder / f"{number}.png")
     (tmp_path / "more" / "broken.png").write_bytes(b"nothing")
     common = ("fit", tmp_path / "data", "--preset", "few", "--out", tmp_path / "m", "--labels-per-class", "6", "--json")
+    common += ("--calibrate", "none")
     code, out, err = call(*common, "--unlabelled", "rest")
     assert code == 0, err
     assert json.loads(out)["unlabelled"]["images"] == 96 - 12

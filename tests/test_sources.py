@@ -29,6 +29,7 @@ from littoral.model_file import load_model
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CLASSES = ("hund und katze", "猫")
+PLAIN = ("--calibrate", "none")
 
 
 def picture(seed: int, size: tuple[int, int] = (20, 24), colour: bool = True) -> Image.Image:
@@ -222,7 +223,7 @@ def test_the_preset_says_how_large_images_may_become(
         (tmp_path / "p" / "ab"[number % 2]).mkdir(exist_ok=True, parents=True)
         picture(number, (100, 200)).save(tmp_path / "p" / "ab"[number % 2] / f"{number}.png")
     for preset, shape in {"tiny": (16, 32), "article": (32, 64)}.items():
-        assert call("fit", "p", "--preset", preset, "--steps", "1", "--quiet", "--out", preset)[0] == 0
+        assert call("fit", "p", "--preset", preset, "--steps", "1", *PLAIN, "--quiet", "--out", preset)[0] == 0
         form = load_model(Path(preset)).image
         assert (form.height, form.width) == shape
 
@@ -498,7 +499,7 @@ def test_fit_evaluate_and_compare_on_a_folder(
     call: Callable, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = call("fit", "photos", "--steps", "2", "--quiet", "--json")
+    code, out, err = call("fit", "photos", "--steps", "2", *PLAIN, "--quiet", "--json")
     assert code == 0
     assert "photos: 3 files passed over" in err
     document = json.loads(out)
@@ -540,7 +541,7 @@ def test_the_same_images_give_the_same_weights(
     monkeypatch.chdir(tmp_path)
     write_csv(tmp_path / "t.csv", as_rows(folder, tmp_path))
     for data, out in (("photos", "one"), ("t.csv", "other")):
-        assert call("fit", data, "--steps", "3", "--quiet", "--out", out)[0] == 0
+        assert call("fit", data, "--steps", "3", *PLAIN, "--quiet", "--out", out)[0] == 0
     one, other = (load_model(Path(name)).model.state_dict() for name in ("one", "other"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -559,7 +560,7 @@ def test_groups_hold_in_judging_too(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     by_tens = ("--group-from", r"/(\d)\d")
-    code, _, err = call("fit", "photos", *by_tens, "--steps", "1", "--quiet", "--out", "m")
+    code, _, err = call("fit", "photos", *by_tens, "--steps", "1", *PLAIN, "--quiet", "--out", "m")
     assert code == 0, err
     picture(50).save(folder / CLASSES[0] / "00b.png")  # a new image of a group that was trained on, or held out
     picture(51).save(folder / CLASSES[0] / "10b.png")
@@ -597,7 +598,7 @@ def test_the_way_of_resizing_goes_with_the_model(
 
     monkeypatch.chdir(tmp_path)
     arguments = ("--preset", "tiny", "--size", "8x20", "--resize", resize, "--steps", "2", "--quiet", "--out", "m")
-    assert call("fit", "photos", *arguments)[0] == 0
+    assert call("fit", "photos", *arguments, *PLAIN)[0] == 0
     trained = load_model(Path("m"))
     assert trained.image.resize == resize
     file = folder / CLASSES[0] / "00.png"

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from records import SOURCE, append_row, machine, read_rows, write_page
 
-from littoral.cli.memory import keep_freed_memory
+from littoral.memory import keep_freed_memory
 from littoral.nn.backbone import BackboneConfig
 
 SIDE = 160

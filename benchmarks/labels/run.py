@@ -1,7 +1,7 @@
 """What does few reach with 10, 30 and 100 labels a class and nothing else, and with images without a label beside?
 
     python benchmarks/labels/run.py                  # all that is missing: some hours on one thread
-    python benchmarks/labels/run.py mnist fused      # one set, one arm
+    python benchmarks/labels/run.py mnist fused      # one set
     python benchmarks/labels/run.py mnist unlabelled # fused, 10 labels a class and the other images without theirs
     python benchmarks/labels/run.py page             # writes README.md from the rows
 
@@ -31,7 +31,6 @@ from records import append_row, code_hash, current_rows, machine, shared_folder,
 
 import littoral as lt
 from littoral.evaluate_model import evaluate_model
-from littoral.evaluation.intervals import mean_over_seeds
 from littoral.images.load import Reading, inspect_data, load_data
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
@@ -45,11 +44,11 @@ PRESET = "few"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
 ROWS = HERE / "rows.csv"
 BUDGETS = (10, 30, 100)
-ARMS = ("fused", "shallow", "deep", "matched")
+ARMS = ("fused",)  # the others, and whether fusing helps: benchmarks/fusion
 UNLABELLED = "unlabelled"
 UNLABELLED_SEEDS, UNLABELLED_BUDGET = range(5), 10
 SEEDS = {"mnist": range(10), "fashion-mnist": range(5), "cifar10": range(5), "signs": range(5)}
-ARCHIVES = {"cifar10": ("cifar10-jpeg.tar.xz", "cifar10-jpeg"), "signs": ("sign-language-digits.tar.xz", "Dataset")}
+ARCHIVES = {"cifar10": "cifar10-jpeg.tar.xz", "signs": "sign-language-digits.tar.xz"}
 
 
 @contextmanager
@@ -62,11 +61,24 @@ def parts_of(name: str) -> Iterator[tuple[ImageStore, ImageStore]]:
         loaded = load_data(name, data_dir=shared_folder() / "data" / name)
         yield train_test(loaded.store, 0)
         return
-    archive, folder = ARCHIVES[name]
     with tempfile.TemporaryDirectory() as place:
-        with tarfile.open(shared_folder() / "data" / archive) as packed:
+        with tarfile.open(shared_folder() / "data" / ARCHIVES[name]) as packed:
             packed.extractall(place, filter="data")
-        yield train_test(inspect_data(str(Path(place) / folder), Reading(largest=32)).store, 0)
+        data, group = (_by_person(Path(place)), "person") if name == "signs" else (Path(place), None)
+        yield train_test(inspect_data(str(data), Reading(largest=32, group_column=group)).store, 0)
+
+
+def _by_person(place: Path) -> Path:
+    """A table of the signs: a person's images are neighbours by number, one of each class in rising order."""
+    files = sorted(place.glob("Dataset/*/IMG_*.JPG"), key=lambda file: int(file.stem.removeprefix("IMG_")))
+    person, before, lines = -1, 10, ["path,label,person"]
+    for file in files:
+        label = int(file.parent.name)
+        person, before = person + (label <= before), label
+        lines.append(f"{file.relative_to(place)},{label},{person}")
+    table = place / "signs.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
 
 
 def main(names: list[str], arms: list[str]) -> None:
@@ -130,12 +142,6 @@ def page() -> None:
     values["unlabelled_seconds"] = f"{seconds[0]:.0f} to {seconds[-1]:.0f}"
     if beside:
         front.append(f"| mnist and 59,900 images without a label | {_cell(beside)} | | |")
-    differences = ["| fused − | set | 10 | 30 | 100 |", "|---" * 5 + "|"]
-    for name, other in itertools.product(SEEDS, ARMS[1:]):
-        cells = [_difference(rows, name, other, str(budget)) for budget in BUDGETS]
-        if any(cells):
-            differences.append(f"| {other} | {name} | {' | '.join(cells)} |")
-    values["differences"] = "\n".join(differences) if len(differences) > 2 else "The other arms are not run yet."
     write_page(HERE, values, rows, front="labels", block=front)
 
 
@@ -145,21 +151,6 @@ def _cell(rows: list[dict[str, str]]) -> str:
     if len(errors) < 2:
         return "not run"
     return f"{mean(errors):.2f} (s {stdev(errors):.2f}, {len(errors)} seeds)"
-
-
-def _difference(rows: list[dict[str, str]], name: str, other: str, budget: str) -> str:
-    """Mean difference of the errors over the seeds that both have, with its interval, in points."""
-
-    def accuracy(arm: str) -> dict[str, float]:
-        cell = {"data": name, "arm": arm, "budget": budget}
-        return {row["seed"]: float(row["accuracy"]) for row in rows if row | cell == row}
-
-    fused, alone = accuracy("fused"), accuracy(other)
-    found = [100 * (alone[seed] - fused[seed]) for seed in fused if seed in alone]
-    if len(found) < 2:
-        return ""
-    low, high = mean_over_seeds(found)
-    return f"{mean(found):+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from littoral.nn.registry import register_branch, register_fusion
     from littoral.studies.compare import compare
     from littoral.studies.curve import curve
+    from littoral.training.loop import Observer
 
 __all__ = [
     "FusionClassifier",
@@ -30,6 +31,7 @@ __all__ = [
     "InputError",
     "LittoralError",
     "ModelFileError",
+    "Observer",
     "ShapeError",
     "TrainingError",
     "__version__",
@@ -47,6 +49,7 @@ _LAZY = {
     "FusionClassifier": "littoral.estimator",
     "FusionFeatures": "littoral.fusion_features",
     "ImageStore": "littoral.images.store",
+    "Observer": "littoral.training.loop",
     "load": "littoral.estimator",
     "load_images": "littoral.images.load",
     "load_mnist": "littoral.images.builtin",

@@ -31,3 +31,7 @@ class ModelFileError(InputError):
 
 class TrainingError(LittoralError):
     """A training run that cannot go on, such as one whose loss is no longer finite."""
+
+
+class ExportError(LittoralError):
+    """A model that cannot be written for other runtimes, or whose exported form does not agree with it."""

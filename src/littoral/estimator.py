@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,19 +15,23 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError, ModelFileError
+from littoral.held_out import WAYS, Way
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
 from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.load import LARGEST
 from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
-from littoral.nn.inference import predict_probabilities
-from littoral.training.loop import Silent
-from littoral.training.presets import default_preset, get_preset
+from littoral.nn.inference import predict_answers
+from littoral.training.choose import AUTO, choose_preset
+from littoral.training.loop import Observer, Silent
+from littoral.training.presets import default_preset, get_preset, require_weights
 from littoral.training.recipe import Recipe
-from littoral.training.run import TrainedModel, choose_device, fit_arm
+from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
 
 
 class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,7 +40,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
-        or `swift`, by the number of labels.
+        or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and `transfer` on some of the images, by
+        cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
@@ -43,9 +49,14 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threads, and is the `--seed` of the command line.
     image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
         number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
-        None means their own median, at most 64 on the longer side. Of other X: what the images must be.
+        None means their own median, at most 64 on the longer side (`transfer`: 160). Of other X: what the images must
+        be.
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
+    calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
+        told by a training on others; it takes twice the time of the training), `auto` (the former from 10,000 images
+        on) or `none`. A calibrated model is as sure as it should be, and a saved one says which answers it accepts.
+    max_error : share of errors that accepted answers may have.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
         unless a check finds that they do harm; the others leave them out. `model_.record["unlabelled"]` tells.
 
@@ -69,6 +80,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         image_shape: tuple[int, ...] | None = None,
         class_weight: Any = None,
         unlabelled: Any = None,
+        calibrate: str = "none",
+        max_error: float = 0.01,
     ) -> None:
         self.preset = preset
         self.arm = arm
@@ -80,9 +93,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape = image_shape
         self.class_weight = class_weight
         self.unlabelled = unlabelled
+        self.calibrate = calibrate
+        self.max_error = max_error
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
+
+        `observer`: who is told how the training goes, such as an experiment tracker.
 
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
         is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
@@ -90,32 +107,54 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
         scikit-learn's own ValueError and TypeError.
         """
-        named = None if self.preset is None else get_preset(self.preset)
+        automatic = self.preset == AUTO
+        named = None if self.preset is None or automatic else get_preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
         budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
         seed, device = _seed(self.random_state), choose_device(self.device)
+        way = _way(self.calibrate)
+        require_max_error(self.max_error)
+        if named is not None:
+            require_weights(named, [self.arm])
         given = read_given(self, X, reset=True)
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         weights = row_weights(targets, sample_weight, self.class_weight)
-        store, mapped, others = _training_store(given, targets, whole_shape(self.image_shape))
-        preset = default_preset(store.labels) if named is None else named
-        model: TrainedModel = fit_arm(
-            preset,
-            self.arm,
-            preset.recipe.lasting(*length),
-            store,
-            seed,
-            device,
-            Silent(),
-            sample_weight=weights,
-            time_budget=budget,
-            unlabelled=others,
+        store, mapped, others = _training_store(
+            given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
+        choice = choose_preset(store, seed, device) if automatic else None
+        if choice is not None:
+            named = get_preset(choice.preset)
+            if named.largest > LARGEST:  # files: it was tried on smaller images than it is for
+                shape = whole_shape(self.image_shape)
+                store, mapped, others = _training_store(given, targets, shape, named.largest)
+        preset = default_preset(store.labels) if named is None else named
+
+        def trained(rows: NDArray[np.int64], recipe: Recipe, seconds: float | None, follow: Observer) -> TrainedModel:
+            return fit_arm(
+                preset,
+                self.arm,
+                recipe,
+                store if len(rows) == len(store) else store.subset(rows),
+                seed,
+                device,
+                follow,
+                sample_weight=None if weights is None else weights[rows],
+                time_budget=seconds,
+                unlabelled=others,
+            )
+
+        fit = Fit(
+            first=lambda rows: trained(rows, preset.recipe.lasting(*length), budget, observer or Silent()),
+            again=lambda rows, short: trained(rows, short, None, Silent()),
+        )
+        model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
         model.record.update(
+            auto=None if choice is None else asdict(choice),
             trained_on=remember(store),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),
@@ -129,6 +168,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probability of each class, (n, classes), in the order of `classes_`; X in any of the forms that `fit` takes.
 
+        After the temperature where the model was calibrated.
+
         Arrays must have the model's image size; files are brought to it. A model fitted on uint8 or on files takes
         uint8, or whole numbers of another integer type from 0 to 255; one fitted on other numbers maps all numbers by
         the range that it was fitted on, and clips what lies outside.
@@ -140,7 +181,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         form = self.model_.image
         given = read_given(self, X, reset=False)
         pixels = pixels_in_form(given, form, self.model_.record.get("mapped", False))
-        return predict_probabilities(self.model_.model, pixels, form)
+        return predict_answers(calibrated(self.model_), pixels, form).probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, (n), of the type that `fit` was given."""
@@ -168,13 +209,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _training_store(
-    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None
+    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None, largest: int
 ) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
     """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
     names = tuple(str(label) for label in targets.classes)
     labelled, every = targets.labelled, bool(targets.labelled.all())
     if isinstance(given, list):
-        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape)
+        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape, largest)
         store = ImageStore(pixels, targets.index, names, source="files")
         return (
             store,
@@ -218,6 +259,13 @@ def _recipe_of(preset: str) -> Recipe | None:
         return get_preset(preset).recipe
     except InputError:
         return None
+
+
+def _way(name: Any) -> Way:
+    for way in WAYS:
+        if name == way:
+            return way
+    raise InputError(f"calibrate must be one of {', '.join(WAYS)}, got {name!r}")
 
 
 def _seconds(time_budget: Any) -> float | None:
@@ -264,6 +312,8 @@ def load(path: str | Path) -> FusionClassifier:
         steps=None if own else trained.recipe.steps,
         random_state=record.get("seed"),
         image_shape=None if features is None else shape,
+        calibrate="none" if trained.calibration is None else trained.calibration.way,
+        max_error=0.01 if trained.calibration is None else trained.calibration.max_error,
     )
     classifier.model_ = trained
     classifier.classes_ = _labels(trained)

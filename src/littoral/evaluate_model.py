@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32
 
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
 from littoral.images.seen import seen_in
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
-from littoral.nn.inference import predict_probabilities
-from littoral.training.run import TrainedModel
+from littoral.nn.inference import answers_from_vectors, predict_answers
+from littoral.training.run import TrainedModel, calibrated
 
 
-def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
-    """Figures of the model on all images of `part`.
+def evaluate_model(
+    trained: TrainedModel, part: ImageStore, features: Float32[np.ndarray, "n size"] | None = None
+) -> Evaluation:
+    """Figures of the model on all images of `part`, its probabilities after its temperature.
 
-    Raises InputError for a class that the model does not know, and for images of another form.
+    `features`: what the model's branches make of these images, where it is known. Raises InputError for a class that
+    the model does not know, and for images of another form.
     """
     part = part.with_classes(trained.class_names)
     expected = (trained.image.height, trained.image.width, trained.image.channels)
@@ -28,7 +32,11 @@ def evaluate_model(trained: TrainedModel, part: ImageStore) -> Evaluation:
             f"the model takes images (height, width, channels) of {expected}, "
             f"but {part.source} has {part.images.shape[1:]}"
         )
-    return evaluate(predict_probabilities(trained.model, part.images, trained.image), part.labels, trained.class_names)
+    net = calibrated(trained)
+    answers = (
+        predict_answers(net, part.images, trained.image) if features is None else answers_from_vectors(net, features)
+    )
+    return evaluate(answers.probabilities, part.labels, trained.class_names, answers.accepted)
 
 
 @dataclass(frozen=True)
@@ -60,3 +68,10 @@ def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
     if not len(images):
         raise InputError(f"the model was trained on all images of {data.source}: give it others to be judged on")
     return Unseen("all" if data.split is None else "test", images, int((chosen & seen).sum()))
+
+
+def training_part(trained: TrainedModel, data: ImageStore) -> ImageStore:
+    """The training part of data that came split, else the images that the model was trained on; there may be none."""
+    if data.split is not None:
+        return data.subset(np.flatnonzero(data.split == "train"))
+    return data.subset(np.flatnonzero(seen_in(data, trained.record.get("trained_on", ""))))

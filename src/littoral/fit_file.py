@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model
+from littoral.held_out import Way
 from littoral.images.named import NAMES
 from littoral.images.seen import remember
 from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore, pixel_hashes
-from littoral.model_file import require_model_place, save_model
+from littoral.model_file import can_be_slim, require_model_place, save_model
+from littoral.nn.model import FusionNetConfig
+from littoral.training.beforehand import can_be_beforehand, features_beforehand
+from littoral.training.choose import Choice, choose_preset
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
@@ -29,6 +38,11 @@ def checkpoint_of(target: Path) -> Path:
 def preset_for(data: ImageStore, seed: int, labels_per_class: int | None) -> Preset:
     """The preset for these images where none is named: by how many labels the training part has."""
     return default_preset(_parts(data, seed, labels_per_class)[0].labels)
+
+
+def choice_for(data: ImageStore, seed: int, labels_per_class: int | None, device: torch.device) -> Choice:
+    """The preset for these images where one is to be chosen: by trying some on images of the training part."""
+    return choose_preset(_parts(data, seed, labels_per_class)[0], seed, device)
 
 
 def rest_of(data: ImageStore, seed: int, labels_per_class: int) -> NDArray[np.uint8]:
@@ -51,18 +65,31 @@ def fit_file(
     resume: bool,
     time_budget: float | None = None,
     unlabelled: NDArray[np.uint8] | None = None,
+    calibrate: Way = "none",
+    max_error: float = 0.01,
+    tell: Callable[[str], None] = lambda line: None,
+    slim: bool = False,
+    on_features: Callable[[int, int], None] = lambda done, total: None,
+    choice: Choice | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
     `labels_per_class`: train on so many images of each class only. `resume`: go on from the checkpoint of the same run
     where there is one. `time_budget`: seconds that training may take, see `fit_arm`. `unlabelled`: images without a
     label to train on too, see there; such a run keeps no checkpoint. Those that are equal to a test image are left out.
+    `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
+    `slim`: the file does without the weights of frozen pretrained networks. `on_features` is told (images done, images
+    in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
+    the record says how long it took to have those of the training part. `choice`: what chose the preset.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
     """
     height, width, channels = data.images.shape[1:]
-    get_arm(preset, arm, (channels, height, width), len(data.class_names))
+    config = get_arm(preset, arm, (channels, height, width), len(data.class_names))
+    require_max_error(max_error)
+    if slim and not can_be_slim(config):
+        raise InputError(f"arm {arm} of preset {preset.name} has no frozen pretrained weights: leave slim out")
     require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:
@@ -76,23 +103,40 @@ def fit_file(
     train_part, test_part = _parts(data, seed, labels_per_class)
     if unlabelled is not None:
         unlabelled = unlabelled[~np.isin(pixel_hashes(unlabelled), pixel_hashes(test_part.images))]
-    trained = fit_arm(
-        preset,
-        arm,
-        recipe,
-        train_part,
-        seed,
-        device,
-        observer,
-        checkpoint=checkpoint,
-        resume=resume,
-        shown=test_part if preset.shows_test_accuracy else None,
-        time_budget=time_budget,
-        unlabelled=unlabelled,
-    )
+    of_train = of_test = seconds = None
+    if preset.arms[arm].linear and can_be_beforehand(config):
+        start = time.perf_counter()
+        of_train = _features(config, train_part, device, on_features)
+        seconds = round(time.perf_counter() - start, 3)
+        of_test = _features(config, test_part, device, on_features)
+
+    def first(rows: NDArray[np.int64]) -> TrainedModel:
+        return fit_arm(
+            preset,
+            arm,
+            recipe,
+            train_part if len(rows) == len(train_part) else train_part.subset(rows),
+            seed,
+            device,
+            observer,
+            checkpoint=checkpoint,
+            resume=resume,
+            shown=test_part if preset.shows_test_accuracy else None,
+            time_budget=time_budget,
+            unlabelled=unlabelled,
+            features=None if of_train is None else of_train[rows],
+        )
+
+    def again(rows: NDArray[np.int64], short: Recipe) -> TrainedModel:
+        part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
+        return fit_arm(preset, arm, short, part, seed, device, observer, unlabelled=unlabelled, features=known)
+
+    trained = fit_calibrated(Fit(first, again), train_part, seed, calibrate, max_error, tell, of_train)
+    trained.record["features_seconds"] = seconds
+    trained.record["auto"] = None if choice is None else asdict(choice)
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part)
-    figures = evaluate_model(trained, test_part)
+    figures = evaluate_model(trained, test_part, of_test)
     trained.record["test"] = {
         "accuracy": figures.accuracy,
         "n": figures.n,
@@ -100,9 +144,18 @@ def fit_file(
         "balanced_accuracy": figures.balanced_accuracy,
         "macro_f1": figures.macro_f1,
     }
-    save_model(trained, target)
+    save_model(trained, target, slim)
     checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _features(
+    config: FusionNetConfig, part: ImageStore, device: torch.device, on_features: Callable[[int, int], None]
+) -> Float32[np.ndarray, "n size"]:
+    """What the network fuses of all images of a part, from the cache where they are there."""
+    rows = np.arange(len(part))
+    found = features_beforehand([config], part.images, rows, part.spec(), part.source, device, on_features)
+    return found.of(config, rows)
 
 
 def _parts(data: ImageStore, seed: int, labels_per_class: int | None) -> tuple[ImageStore, ImageStore]:

@@ -19,7 +19,7 @@ from littoral.estimator import FusionClassifier
 from littoral.images.arrays import whole_shape
 from littoral.images.given import pixels_in_form, pixels_to_fit, read_given
 from littoral.images.load import LARGEST
-from littoral.model_file import load_model, model_bytes, model_from_bytes
+from littoral.model_file import can_be_slim, load_model, model_bytes, model_from_bytes
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.networks import BUILT_IN
@@ -121,9 +121,8 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         state.pop("network_", None)
         if "model_" in state:
             trained = state["model_"]
-            slim = any(branch.given is not None for branch in trained.model.config.branches.values())
             in_model = isinstance(self.model, FusionClassifier) and self.model.__dict__.get("model_") is trained
-            state["model_"] = None if in_model else model_bytes(trained, slim)
+            state["model_"] = None if in_model else model_bytes(trained, can_be_slim(trained.model.config))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

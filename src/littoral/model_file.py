@@ -1,9 +1,9 @@
 """The model file: one `.safetensors` with the weights and, in its metadata, all that is needed to use them.
 
-Metadata: `format`, `format_version`, `content` (JSON: architecture, image form, class names, recipe, record) and
-`sha256` over content and tensors. A slim file leaves out frozen pretrained weights and holds their checksum. Reading a
-file executes nothing; what does not fit is refused in one sentence. docs/model-file.md describes the format for other
-programs.
+Metadata: `format`, `format_version`, `content` (JSON: architecture, image form, class names, recipe, record, and the
+calibration where there is one) and `sha256` over content and tensors. A slim file leaves out frozen pretrained weights
+and holds their checksum. Reading a file executes nothing; what does not fit is refused in one sentence.
+docs/model-file.md describes the format for other programs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable, write_atomically
+from littoral.nn.calibrated import Calibration, calibration_shapes
 from littoral.nn.model import FusionNetConfig, weightless_model
 from littoral.specs import ImageSpec
 from littoral.training.recipe import Recipe
@@ -31,6 +32,9 @@ from littoral.training.run import TrainedModel
 
 FORMAT = "littoral-model"
 FORMAT_VERSION = 1
+
+CALIBRATION = "calibration."
+"""How the names of the tensors begin that belong to the calibration."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class _Content:
     recipe: Recipe
     record: dict[str, Any]
     left_out: dict[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -55,9 +60,34 @@ def save_model(trained: TrainedModel, path: Path, slim: bool = False) -> None:
 
 
 def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
-    """The content of a model file."""
-    content = _Content(trained.model.config, trained.image, trained.class_names, trained.recipe, trained.record)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
+    """The content of a model file. Its header may list the metadata in any order, `model_digest` tells models apart."""
+    text, tensors = _text_and_tensors(trained, slim)
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "content": text,
+        "sha256": _digest(text, tensors),
+    }
+    return to_safetensors(tensors, metadata)
+
+
+def model_digest(trained: TrainedModel) -> str:
+    """The `sha256` that the metadata of a model file hold, of the whole model: the same each time."""
+    return _digest(*_text_and_tensors(trained, slim=False))
+
+
+def _text_and_tensors(trained: TrainedModel, slim: bool) -> tuple[str, dict[str, Tensor]]:
+    """What describes the model, in JSON, and what is in it."""
+    content = _Content(
+        trained.model.config,
+        trained.image,
+        trained.class_names,
+        trained.recipe,
+        trained.record,
+        calibration=trained.calibration,
+    )
+    named = trained.model.state_dict() | {CALIBRATION + name: t for name, t in trained.calibration_tensors.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in named.items()}
     if slim:
         given = {name: _given(trained.model.config, name, tensors) for name in trained.model.config.branches}
         content = replace(content, left_out={name: _digest("", part) for name, part in given.items() if part})
@@ -67,14 +97,9 @@ def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
     described = asdict(content)
     if not content.left_out:
         del described["left_out"]
-    text = json.dumps(described, ensure_ascii=False)
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "content": text,
-        "sha256": _digest(text, tensors),
-    }
-    return to_safetensors(tensors, metadata)
+    if content.calibration is None:
+        del described["calibration"]
+    return json.dumps(described, ensure_ascii=False), tensors
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -115,6 +140,11 @@ def model_from_bytes(content: bytes, path: str) -> TrainedModel:
     except InputError as error:
         raise ModelFileError(f"{path} has unusable metadata: {error}") from error
     return _assemble(path, described, tensors)
+
+
+def can_be_slim(config: FusionNetConfig) -> bool:
+    """Whether a file of such a model can leave out frozen pretrained weights."""
+    return any(branch.given is not None for branch in config.branches.values())
 
 
 def require_model_place(path: Path) -> None:
@@ -168,15 +198,30 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     except (RuntimeError, TypeError, OverflowError) as error:  # torch's ways to say that a size is beyond it
         raise ModelFileError(f"{path} describes a network that cannot be built: its sizes are out of range") from error
     expected = _shapes(model.state_dict())
+    if content.calibration is not None:
+        expected |= _shapes(
+            {
+                CALIBRATION + name: tensor
+                for name, tensor in calibration_shapes(architecture, content.calibration).items()
+            }
+        )
     if expected != _shapes(tensors):
         name = sorted(set(expected.items()) ^ set(_shapes(tensors).items()))[0][0]
         raise ModelFileError(
             f"{path} holds tensors that do not fit its architecture: {name} is "
             f"{_shapes(tensors).get(name, 'missing')}, expected {expected.get(name, 'none')}"
         )
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(CALIBRATION)}, assign=True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainedModel(model.eval(), content.image, content.class_names, content.recipe, content.record)
+    return TrainedModel(
+        model.eval(),
+        content.image,
+        content.class_names,
+        content.recipe,
+        content.record,
+        content.calibration,
+        {name.removeprefix(CALIBRATION): t for name, t in tensors.items() if name.startswith(CALIBRATION)},
+    )
 
 
 def _given(config: FusionNetConfig, branch: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

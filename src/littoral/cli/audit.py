@@ -208,7 +208,7 @@ def _print(data: str, found: Audit, told: list[Finding], notes: list[str]) -> No
 
 
 def _print_classes(classes: tuple[ClassCount, ...]) -> None:
-    from littoral.report.words import printable
+    from littoral.words import printable
 
     if len(classes) > CLASSES:
         counts = sorted(found.images for found in classes)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.output import print_json, print_table
+from littoral.cli.output import print_json, print_table, size_in_words
 
 
 def cache(
@@ -28,7 +28,7 @@ def cache(
         if json:
             print_json({"folder": str(folder), "freed_bytes": freed})
         else:
-            print(f"{_size(freed)} set free in {folder}")
+            print(f"{size_in_words(freed)} set free in {folder}")
         return
     found = [(room.name, entry) for room in ROOMS for entry in room.entries()]
     total = sum(entry.bytes for _, entry in found)
@@ -54,14 +54,9 @@ def cache(
                     kind,
                     f"{entry.notes['shape'][0]:,}",
                     " × ".join(map(str, entry.notes["shape"][1:])),
-                    _size(entry.bytes),
+                    size_in_words(entry.bytes),
                 ]
                 for kind, entry in found
             ],
         )
-    print(f"{_size(total)} in {folder}")
-
-
-def _size(count: int) -> str:
-    """Bytes in the unit that a person would use."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    print(f"{size_in_words(total)} in {folder}")

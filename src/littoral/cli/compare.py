@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data
-from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
-from littoral.cli.report import write_report
+from littoral.cli.data import data_json, parse_size, read_data
+from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights, require_ray
+from littoral.errors import InputError
+from littoral.words import interval, percent, points, points_interval
 
 if TYPE_CHECKING:
     from littoral.studies.comparison import Comparison
@@ -39,7 +39,7 @@ def compare(
             show_default="none",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 5,
+    seeds: options.Seeds = 5,
     seed: options.Seed = 0,
     labels_per_class: options.LabelsPerClass = None,
     epochs: options.Epochs = None,
@@ -56,10 +56,12 @@ def compare(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    log: options.Log = None,
     expected_error: Annotated[
         float,
         typer.Option(help="Share of test images that the arms may get wrong; to say beforehand what will show."),
     ] = 0.05,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -69,21 +71,18 @@ def compare(
     """
     import shlex
 
-    from littoral.cli.progress import follow
-    from littoral.evaluation.paired import p_in_words, verdict
+    from littoral.cli.log import log_folder
     from littoral.studies import compare as study
-    from littoral.studies.results import ResultsFolder, require_results_folder
-    from littoral.studies.runs import intervals_in_words
-    from littoral.training.loop import Observer
+    from littoral.studies.results import require_results_folder
     from littoral.training.presets import get_preset
-    from littoral.training.recipe import BALANCES
 
-    way = None if balance is None else one_of("--balance", balance, BALANCES)
-    named = None if preset is None else get_preset(preset)
-    (named or get_preset("swift")).recipe.lasting(
-        epochs, steps, way
-    )  # what cannot be is refused before images are read
+    way = balance_asked(preset, epochs, steps, balance)
+    if not 0 < expected_error <= 0.5:
+        raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
+    require_preset_weights(preset, names_in(arms))
     set_threads(threads)
+    curves = log_folder(log)
+    require_ray(ray, log)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -98,61 +97,40 @@ def compare(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
+        largest=None if preset is None else get_preset(preset).largest,
     )
-    command = shlex.join(["littoral", *context.obj])  # the arguments, as `run` was given them
-
-    started = 0
-
-    def told(result: Comparison) -> None:
-        nonlocal started
-        found = sum(len(arm.runs) for arm in result.arms)
-        if not started and not quiet:  # nothing was trained yet
-            say(f"{out}: {found} finished runs are there")
-        started = found
-
-    with contextlib.ExitStack() as stack:
-
-        def observer(arm: str, number: int) -> Observer:
-            nonlocal started
-            stack.close()  # the bar of the run before
-            started += 1
-            return stack.enter_context(follow(f"run {started}: {arm} seed {number}", quiet))
-
-        try:
-            result = study.compare(
-                loaded.store,
-                preset=preset,
-                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
-                seeds=seeds,
-                first_seed=seed,
-                epochs=epochs,
-                steps=steps,
-                balance=way,
-                labels_per_class=labels_per_class,
-                beside=[] if beside is None else [name.strip() for name in beside.split(",")],
-                device=device,
-                out=out,
-                observer=observer,
-                on_run=told,
-                on_power=None if quiet else say,
-                expected_error=expected_error,
-                notes={"command": command} | data_json(loaded),
-                names=loaded.names,
-            )
-        except Interrupted:
-            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
-            if out is not None:
-                finished = len(ResultsFolder(out).finished())
-                kept = f"{out} holds {finished} finished runs: the same command goes on from there"
-                if finished:
-                    write_report(out, markdown=False)
-            raise Interrupted(f"interrupted; {kept}") from None
-    if out is not None:
-        write_report(out, markdown=False)
+    with followed(out, quiet, ray, curves) as following:
+        result = study.compare(
+            loaded.store,
+            preset=preset,
+            arms=names_in(arms),
+            seeds=seeds,
+            first_seed=seed,
+            epochs=epochs,
+            steps=steps,
+            balance=way,
+            labels_per_class=labels_per_class,
+            beside=names_in(beside) or [],
+            device=device,
+            out=out,
+            runner=following.runner(),
+            on_run=following.told,
+            on_power=None if quiet else say,
+            expected_error=expected_error,
+            notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+            names=loaded.names,
+        )
     if json:
         print_json(result.to_json())
         return
+    _print(result, data, out)
+
+
+def _print(result: Comparison, data: str, out: Path | None) -> None:
+    """Arms, differences and verdicts, on standard output."""
+    from littoral.evaluation.paired import p_in_words, verdict
+    from littoral.studies.runs import intervals_in_words
+
     print_table(
         ["arm", "test acc %", "95 % interval", "bal. acc %", "F1 %", "params", "MACs", "train s"],
         [
@@ -175,8 +153,8 @@ def compare(
             [
                 [
                     f"{pair.a} - {pair.b}",
-                    f"{100 * pair.difference:+.2f}",
-                    f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
+                    points(pair.difference),
+                    points_interval(pair.ci95),
                     p_in_words(pair.p_holm),
                 ]
                 for pair in result.pairs
@@ -184,7 +162,7 @@ def compare(
         )
         for pair in result.pairs:
             print_wrapped(f"{pair.a} and {pair.b}: {verdict(pair)}")
-    over = intervals_in_words(seeds, result.one_test_set)
+    over = intervals_in_words(len(result.settings["seeds"]), result.one_test_set)
     print_wrapped(
         f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}, "
         f"preset {result.settings['preset']}; "

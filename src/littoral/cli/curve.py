@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
-from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, print_table, print_wrapped, say
+from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled
+from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
+from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights, require_ray
+from littoral.errors import InputError
+from littoral.words import interval, percent, points, points_interval
 
 if TYPE_CHECKING:
     from littoral.studies.curve_result import LearningCurve
@@ -27,8 +28,8 @@ def curve(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for results.json, curve.png, label_next.csv and the finished runs, from which the same "
-            "command goes on after it was interrupted; made when its parent exists.",
+            help="Folder for report.html, results.json, curve.png, label_next.csv and the finished runs, from which "
+            "the same command goes on after it was interrupted; made when its parent exists.",
             show_default="nothing is kept",
         ),
     ] = None,
@@ -41,7 +42,7 @@ def curve(
             show_default="5 and up to all that the smallest class has",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed up.")] = 3,
+    seeds: options.Seeds = 3,
     seed: options.Seed = 0,
     epochs: options.Epochs = None,
     steps: options.Steps = None,
@@ -64,6 +65,7 @@ def curve(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    ray: options.Ray = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -73,18 +75,15 @@ def curve(
     """
     import shlex
 
-    from littoral.cli.progress import follow
     from littoral.studies import curve as study
-    from littoral.studies.results import ResultsFolder, require_results_folder
-    from littoral.training.loop import Observer
+    from littoral.studies.results import require_results_folder
     from littoral.training.presets import get_preset
-    from littoral.training.recipe import BALANCES
 
-    way = None if balance is None else one_of("--balance", balance, BALANCES)
-    named = None if preset is None else get_preset(preset)
-    (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
+    way = balance_asked(preset, epochs, steps, balance)
     amounts = None if budgets is None else _parse_budgets(budgets)
+    require_preset_weights(preset, names_in(arms))
     set_threads(threads)
+    require_ray(ray)
     if out is not None:
         require_results_folder(out)
     loaded = read_data(
@@ -99,55 +98,33 @@ def curve(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
+        largest=None if preset is None else get_preset(preset).largest,
     )
     others, names = None, list(loaded.names)
     if unlabelled is not None:
         others, paths = read_unlabelled(unlabelled, loaded.store.spec())
         names = [str(path) for path in paths]
-    started = 0
-
-    def told(result: LearningCurve) -> None:
-        nonlocal started
-        found = sum(len(arm.runs) for arms in result.points.values() for arm in arms)
-        if not started and not quiet:  # nothing was trained yet
-            say(f"{out}: {found} finished runs are there")
-        started = found
-
-    with contextlib.ExitStack() as stack:
-
-        def observer(arm: str, budget: int, number: int) -> Observer:
-            nonlocal started
-            stack.close()  # the bar of the run before
-            started += 1
-            return stack.enter_context(follow(f"run {started}: {arm}, {budget} labels a class, seed {number}", quiet))
-
-        try:
-            result = study.curve(
-                loaded.store,
-                preset=preset,
-                arms=None if arms is None else [arm.strip() for arm in arms.split(",")],
-                budgets=amounts,
-                seeds=seeds,
-                first_seed=seed,
-                epochs=epochs,
-                steps=steps,
-                balance=way,
-                unlabelled=others,
-                names=names,
-                device=device,
-                out=out,
-                observer=observer,
-                on_run=told,
-                notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
-            )
-        except Interrupted:
-            kept = "nothing is kept: give --out DIR to keep the runs that were finished"
-            if out is not None:
-                folder = ResultsFolder(out)
-                finished = sum(len(folder.at(budget).finished()) for budget in folder.budgets())
-                kept = f"{out} holds {finished} finished runs: the same command goes on from there"
-            raise Interrupted(f"interrupted; {kept}") from None
+    with followed(out, quiet, ray) as following:
+        result = study.curve(
+            loaded.store,
+            preset=preset,
+            arms=names_in(arms),
+            budgets=amounts,
+            seeds=seeds,
+            first_seed=seed,
+            epochs=epochs,
+            steps=steps,
+            balance=way,
+            unlabelled=others,
+            names=names,
+            device=device,
+            out=out,
+            runner=following.runner(),
+            on_run=following.told,
+            on_plan=None if quiet else say,
+            on_features=following.on_features,
+            notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+        )
     if json:
         print_json(result.to_json())
         return
@@ -156,12 +133,13 @@ def curve(
 
 def _parse_budgets(text: str) -> list[int]:
     """`--budgets`: 10,30,100."""
-    from littoral.errors import InputError
-
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise InputError(f"--budgets must be numbers of labels a class, such as 10,30,100, got {text!r}")
-    return [int(part) for part in parts]
+    found = [int(part) for part in parts]
+    if 0 in found or len(set(found)) < len(found):
+        raise InputError(f"--budgets must be different numbers from 1 up, such as 10,30,100, got {text!r}")
+    return found
 
 
 def _print(result: LearningCurve, data: str, out: Path | None) -> None:
@@ -186,8 +164,8 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
                 [
                     f"{budget:,}",
                     f"{pair.a} - {pair.b}",
-                    f"{100 * pair.difference:+.2f}",
-                    f"{100 * pair.ci95[0]:+.2f} to {100 * pair.ci95[1]:+.2f}",
+                    points(pair.difference),
+                    points_interval(pair.ci95),
                     p_in_words(pair.p_holm),
                 ]
                 for budget, pair in pairs
@@ -207,4 +185,4 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
         f"intervals of accuracies are {over}."
     )
     if out is not None:
-        print(f"results: {out / 'results.json'}, {out / 'curve.png'}")
+        print(f"results: {out / 'results.json'}, report: {out / 'report.html'}, picture: {out / 'curve.png'}")

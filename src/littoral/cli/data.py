@@ -75,6 +75,26 @@ def read_data(
     return loaded
 
 
+def read_for_model(
+    data: str,
+    form: ImageSpec,
+    group: str | None,
+    group_from: str | None,
+    allow_outside: bool,
+    memory: float | None,
+    data_dir: Path | None,
+    strict: bool,
+    quiet: bool,
+) -> Loaded:
+    """The images of DATA in the form that a model takes; a set known by name has a form of its own. As `read_data`."""
+    from littoral.images.named import NAMES
+
+    where = group, group_from, allow_outside, memory, data_dir, strict, quiet
+    if data in NAMES:
+        return read_data(data, None, None, "pad", *where)
+    return read_data(data, (form.height, form.width), form.channels, form.resize, *where)
+
+
 def read_unlabelled(place: Path, spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path]]:
     """The images of a folder in the form of `spec`, and their paths; what cannot be read is named on standard error."""
     from littoral.images.paths import read_readable

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from littoral.cli import options
-from littoral.cli.data import data_json, read_data
-from littoral.cli.output import interval, percent, print_json, print_table, say
+from littoral.cli.data import data_json, read_for_model
+from littoral.cli.output import print_json, print_table, say
 from littoral.cli.settings import set_threads
+from littoral.words import interval, percent
 
 
 def evaluate(
@@ -22,7 +23,7 @@ def evaluate(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Accuracy with its interval, calibration, each class, and what is taken for what.
+    """Accuracy with its interval, calibration, errors among the surest answers, each class, what is taken for what.
 
     On the test part of data that came split, else on all images; never on images that the model was trained on.
 
@@ -31,28 +32,13 @@ def evaluate(
     from dataclasses import asdict
 
     from littoral.evaluate_model import evaluate_model, unseen_part
-    from littoral.images.named import NAMES
     from littoral.model_file import load_model
     from littoral.training.run import choose_device
 
     place = choose_device(device)
     set_threads(threads)
     trained = load_model(model)
-    form = trained.image
-    builtin = data in NAMES
-    loaded = read_data(
-        data,
-        None if builtin else (form.height, form.width),
-        None if builtin else form.channels,
-        "pad" if builtin else form.resize,
-        group,
-        group_from,
-        allow_outside,
-        memory,
-        data_dir,
-        strict,
-        quiet,
-    )
+    loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
     unseen = unseen_part(trained, loaded.store)
     if unseen.dropped:
         say(f"{data}: {unseen.dropped:,} images that the model was trained on, or on one of their group, are left out")
@@ -67,8 +53,30 @@ def evaluate(
         f"{part}{data}{', less the images trained on' if unseen.dropped else ''}\n"
         f"accuracy {percent(figures.accuracy)} % (95 % interval {interval(figures.ci95)}, n = {figures.n:,})\n"
         f"balanced accuracy {percent(figures.balanced_accuracy)} %, macro F1 {percent(figures.macro_f1)} %, "
-        f"calibration error {percent(figures.ece)} %\n"
+        f"calibration error {percent(figures.ece)} %"
     )
+    if figures.accepted is not None:
+        kept = figures.accepted
+        print(
+            f"accepted: {percent(kept.coverage)} % of the images, {percent(kept.accuracy)} % of these right "
+            f"(95 % interval {interval(kept.ci95)}, {kept.wrong:,} wrong of {kept.n:,})"
+        )
+    print()
+    print_table(
+        ["surest %", "images", "confidence from", "wrong", "accuracy %", "95 % interval"],
+        [
+            [
+                f"{100 * row.coverage:g}",
+                f"{row.n:,}",
+                f"{row.confidence:.4f}",
+                f"{row.wrong:,}",
+                percent(row.accuracy),
+                interval(row.ci95),
+            ]
+            for row in figures.coverage
+        ],
+    )
+    print()
     print_table(
         ["class", "images", "precision %", "recall %", "F1 %", "most often taken for"],
         [

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, one_of, parse_size, read_data, read_unlabelled
+from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
-from littoral.cli.output import interval, percent, print_json, say
+from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
+from littoral.words import interval, percent
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from littoral.images.store import ImageStore
+    from littoral.nn.calibrated import Calibration
 
 
 def fit(
@@ -45,6 +49,22 @@ def fit(
         ),
     ] = None,
     balance: options.Balance = None,
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            help="Images to calibrate on: holdout (a sixth of the training part), folds (out of fold, in twice the "
+            "time of the training), auto (holdout from 10,000 images on, else folds) or none."
+        ),
+    ] = "auto",
+    max_error: Annotated[
+        float, typer.Option(help="Share of errors that the answers a calibrated model accepts may have.")
+    ] = 0.01,
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim", help="Write the file without frozen pretrained weights: who reads it needs these too (transfer)."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left beside the model.")
     ] = False,
@@ -59,6 +79,7 @@ def fit(
     strict: options.Strict = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    log: options.Log = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -68,16 +89,21 @@ def fit(
 
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
-    from littoral.cli.progress import follow
+    from littoral.calibrate import require_max_error
+    from littoral.cli.log import followed, log_folder
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, fit_file, preset_for
+    from littoral.fit_file import checkpoint_of, choice_for, fit_file, preset_for
+    from littoral.held_out import WAYS
+    from littoral.images.load import LARGEST
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.presets import get_arm, get_preset
+    from littoral.training.choose import AUTO, MOST_IMAGES
+    from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
 
-    named = None if preset is None else get_preset(preset)
+    automatic = preset == AUTO
+    named = None if preset is None or automatic else get_preset(preset)
     way = None if balance is None else one_of("--balance", balance, BALANCES)
     (named or get_preset("swift")).recipe.lasting(epochs, steps, way)  # what cannot be is refused first
     if time_budget is not None and (epochs is not None or steps is not None or not 0 < time_budget < float("inf")):
@@ -85,14 +111,19 @@ def fit(
             "--time-budget is a positive number of seconds, without --epochs and --steps, "
             f"got {time_budget} with {epochs} epochs and {steps} steps"
         )
+    calibrating = one_of("--calibrate", calibrate, WAYS)
+    require_max_error(max_error)
     place = choose_device(device)
     set_threads(threads)
+    curves = log_folder(log)
     parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
     target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
     require_model_place(target)  # before images are read
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
-    loaded = read_data(
+        require_weights(named, [arm])
+    read = partial(
+        read_data,
         data,
         parse_size(size),
         channels,
@@ -104,8 +135,21 @@ def fit(
         data_dir,
         strict,
         quiet,
-        largest=None if named is None else named.largest,
     )
+    loaded = read(largest=None if named is None else named.largest)
+    choice = None
+    if automatic:
+        if not quiet:
+            say(f"auto: trying few, probe and transfer on up to {MOST_IMAGES} training images, a minute or two")
+        choice = choice_for(loaded.store, seed, labels_per_class, place)
+        say(
+            "; ".join(
+                [f"auto: {choice.why}", *(f"{name} was not tried: {why}" for name, why in choice.refused.items())]
+            )
+        )
+        named = get_preset(choice.preset)
+        if named.largest > LARGEST:  # it was tried on smaller images than it is for
+            loaded = read(largest=named.largest)
     checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(
@@ -122,7 +166,10 @@ def fit(
             raise InputError(f"arm {arm} cannot train on images without a label; use another arm")
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
-        with follow(f"{chosen.name} {arm}", quiet) as observer:
+        with (
+            followed(f"{chosen.name} {arm}", quiet, curves) as observer,
+            bar("computing features", quiet) as on_features,
+        ):
             trained = fit_file(
                 loaded.store,
                 chosen,
@@ -136,6 +183,12 @@ def fit(
                 resume=resume,
                 time_budget=time_budget,
                 unlabelled=others,
+                calibrate=calibrating,
+                max_error=max_error,
+                tell=(lambda line: None) if quiet else say,
+                slim=slim,
+                on_features=on_features,
+                choice=choice,
             )
     except Interrupted:
         kept = f"{checkpoint} is kept: the same command with --resume goes on from it" if checkpoint.exists() else ""
@@ -151,16 +204,20 @@ def fit(
     found = record["unlabelled"]
     if found is not None:
         say(_what_became_of(found))
+    if trained.calibration is not None and trained.calibration.least_confidence is None:
+        say(_why_no_threshold(trained.calibration))
     if json:
         print_json(
             {
                 "preset": chosen.name,
+                "auto": None if choice is None else asdict(choice),
                 "arm": arm,
                 "seed": seed,
                 "params": cost.params,
                 "macs": cost.macs,
                 "images_seen": record["images_seen"],
                 "train_seconds": record["train_seconds"],
+                "features_seconds": record["features_seconds"],
                 "steps": record["steps"],
                 "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
@@ -168,6 +225,7 @@ def fit(
                 "unlabelled": found,
                 "balance": trained.recipe.balance,
                 "precision": record["precision"],
+                "calibration": None if trained.calibration is None else asdict(trained.calibration),
                 "out": str(target),
             }
             | data_json(loaded)
@@ -180,6 +238,7 @@ def fit(
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
             f"{record['train_seconds']:.1f} s of training ({record['steps']:,} steps), "
             f"preset {chosen.name}, seed {seed}\n"
+            f"{_accepts(trained.calibration)}"
             f"model file: {target}"
         )
 
@@ -208,3 +267,24 @@ def _what_became_of(found: dict[str, Any]) -> str:
         f"{found['spread']:,} with them"
     )
     return f"{count} {'were trained on' if found['used'] else 'are left out, since they do harm'}: {checked}"
+
+
+def _why_no_threshold(calibration: Calibration) -> str:
+    """Why the model accepts and rejects nothing, in a sentence."""
+    wanted = f"{100 * calibration.max_error:g} % errors among accepted answers"
+    if calibration.needed is not None:
+        return (
+            f"no answers are rejected: a bound of {wanted} needs {calibration.needed:,} images to calibrate on, "
+            f"here are {calibration.images:,}; allow more by --max-error"
+        )
+    return f"no answers are rejected: even the surest half has too many errors for {wanted}; allow more by --max-error"
+
+
+def _accepts(calibration: Calibration | None) -> str:
+    """What is accepted, in a line; empty where there is no threshold."""
+    if calibration is None or calibration.coverage is None:
+        return ""
+    return (
+        f"accepts {percent(calibration.coverage)} % of {calibration.images:,} calibration images, "
+        f"with {100 * calibration.max_error:g} % errors at most\n"
+    )

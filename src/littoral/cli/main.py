@@ -13,16 +13,40 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from littoral.cli import audit, cache, compare, curve, evaluate, features, fit, predict, presets, report
+from littoral.cli import (
+    audit,
+    cache,
+    compare,
+    curve,
+    doctor,
+    evaluate,
+    export,
+    features,
+    fit,
+    pack,
+    predict,
+    presets,
+    profile,
+    report,
+    serve,
+    tune,
+)
 from littoral.cli.interrupt import Interrupted, interruptible
-from littoral.cli.memory import keep_freed_memory
 from littoral.cli.output import say
 from littoral.errors import LittoralError
+from littoral.memory import keep_freed_memory
 from littoral.version import __version__
 
 HELP = """Classify images by fusing shallow and deep features.
 
 Each command has a --help with an example. --debug, anywhere, shows the traceback of an error."""
+
+FIRST_STEPS = """
+First steps:
+  littoral doctor                                      is everything there?
+  littoral compare mnist --preset swift --seeds 1      what fusing brings; a minute or two
+  littoral audit photos/                               what is wrong with your own images
+  littoral --install-completion                        Tab completes commands and options"""
 
 app = typer.Typer(
     name="littoral",
@@ -34,12 +58,18 @@ app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("features")(features.features)
+app.command("export")(export.export)
+app.command("serve")(serve.serve)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare)
 app.command("curve")(curve.curve)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("presets")(presets.presets)
 app.command("audit")(audit.audit)
+app.command("pack")(pack.pack)
 app.command("cache")(cache.cache)
+app.command("doctor")(doctor.doctor)
 
 
 def _show_version(wanted: bool) -> None:
@@ -57,7 +87,7 @@ def options(
 ) -> None:
     """What `littoral` does without a command: show its help."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        print(f"{context.get_help().rstrip()}\n{FIRST_STEPS}")
 
 
 def main() -> None:

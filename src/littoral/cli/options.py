@@ -19,7 +19,8 @@ Data = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Side, or height x width, that images are brought to.", show_default="their median, up to 64; tiny: 32"
+        help="Side, or height x width, that images are brought to.",
+        show_default="their median, up to 64; tiny: 32, transfer: 160",
     ),
 ]
 Channels = Annotated[
@@ -66,7 +67,8 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.saf
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="A named model and recipe; `littoral presets` lists them.",
+        help="A named model and recipe; `littoral presets` lists them. Or a file .toml, as `littoral tune` writes it. "
+        "fit takes auto too: the best of few, probe and transfer on some training images.",
         show_default="few up to 1,000 training images a class, swift from there on",
     ),
 ]
@@ -80,6 +82,7 @@ Arms = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="Seed of first weights, order of images and label budget.")
 ]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, from --seed up.")]
 LabelsPerClass = Annotated[
     int | None, typer.Option(help="Train on this many images of each class only.", show_default="all")
 ]
@@ -91,5 +94,22 @@ Steps = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or a GPU's name such as cuda:0.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads to compute with.", show_default="all cores")]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        help="Write curves of the training too: tensorboard:DIR, for `tensorboard --logdir DIR`; needs the extra log.",
+        metavar="KIND:DIR",
+        show_default="no curves",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Do the runs on a Ray cluster, several at once: HOST:PORT of its head, or local for this machine alone.",
+        show_default="one after the other, here",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]

@@ -52,20 +52,17 @@ def print_wrapped(line: str, indent: int = 0) -> None:
 
     What would steer the terminal, such as an escape in a file's name, is shown as its code.
     """
-    from littoral.report.words import printable
+    from littoral.words import printable
 
     text = printable(line)
     if sys.stdout.isatty():
         width = max(shutil.get_terminal_size().columns, indent + 20)
-        text = textwrap.fill(text, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
+        kept = text.replace(" %", "\u00a0%")  # a number stays with its sign
+        kept = textwrap.fill(kept, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
+        text = kept.replace("\u00a0%", " %")
     print(textwrap.indent(text, " " * indent))
 
 
-def percent(share: float) -> str:
-    """0.9923 -> 99.23"""
-    return f"{100 * share:.2f}"
-
-
-def interval(ends: tuple[float, float] | list[float]) -> str:
-    """(0.9904, 0.9938) -> 99.04 to 99.38"""
-    return f"{percent(ends[0])} to {percent(ends[1])}"
+def size_in_words(count: int) -> str:
+    """Bytes in the unit that a person would use."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -32,7 +32,10 @@ def predict(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """One row an image: path, label, confidence. An image that cannot be read gets a row with its error.
+    """One row an image: path, label, confidence, accepted. An image that cannot be read gets a row with its error.
+
+    A calibrated model accepts the answers that are sure enough, about an image that is not unlike all that it was
+    trained on; where it has no threshold, accepted is empty.
 
     Images are brought to the size that the model was trained with, as a whole. They have to look like its training
     images: MNIST's digits are white on black, so black ink on white paper has to be inverted first.
@@ -62,13 +65,16 @@ def predict(
         say(f"{passed:,} files passed over: hidden or no images")
     trained.model.to(place)
 
-    columns = ["path", *[f"{kind}{rank}" for rank in _ranks(top) for kind in ("label", "confidence")], "error"]
+    best = [f"{kind}{rank}" for rank in _ranks(top) for kind in ("label", "confidence")]
+    keys = ["path", *best, "accepted", "novelty", "error"]
+    columns = [key for key in keys if key != "novelty" or form != "csv"]
 
     def row(prediction: Prediction) -> dict[str, Any]:
-        best = zip(prediction.labels, prediction.confidences, strict=True)
-        values: list[str | float | None] = [value for pair in best for value in pair] or [None] * (2 * top)
+        pairs = zip(prediction.labels, prediction.confidences, strict=True)
+        values: list[str | float | None] = [value for pair in pairs for value in pair] or [None] * (2 * top)
         name = os.fsencode(prediction.path).decode("utf-8", "backslashreplace")  # any file name can be printed
-        return dict(zip(columns, [name, *values, prediction.error], strict=True))
+        said = [name, *values, prediction.accepted, prediction.novelty, prediction.error]
+        return dict(zip(keys, said, strict=True))
 
     rows = []
     with bar("predicting", quiet) as on_progress:

@@ -34,6 +34,7 @@ def presets(json: options.Json = False) -> None:
             "summary": preset.summary,
             "arms": [{"name": arm} | asdict(cost) for arm, cost in costs[preset.name].items()],
             "refused": [{"name": arm, "reason": reason} for arm, reason in refused[preset.name].items()],
+            "compared": preset.compared,
             "recipe": asdict(preset.recipe),
             "expected": preset.expected,
             "cost": preset.cost,
@@ -49,7 +50,10 @@ def presets(json: options.Json = False) -> None:
         length = f"{epochs} epoch{'s' if epochs != 1 else ''}" if epochs else f"{steps} steps"
         if preset.recipe.min_steps:
             length += f", {preset.recipe.min_steps} steps at least,"
-        print_wrapped(f"trains: {length} unless --epochs or --steps says otherwise", indent=2)
+        if preset.linear:
+            print_wrapped("trains: nothing, it is fitted at once", indent=2)
+        else:
+            print_wrapped(f"trains: {length} unless --epochs or --steps says otherwise", indent=2)
         print_wrapped(f"expect: {preset.expected}", indent=2)
         print_wrapped(f"cost:   {preset.cost}", indent=2)
         print_table(

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from littoral.cli.output import say
-from littoral.report.words import count
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
+from littoral.words import count
 
 WIDE, MEDIUM = 110, 76
 """Columns from which on there is room beside the figures: for a title, a bar and the speed; for a bar."""
@@ -35,6 +35,8 @@ class Bar:
         """Show the bar."""
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
+        if self.task is not None:  # of a training before this one
+            self.progress.remove_task(self.task)
         self.task = self.progress.add_task(self.title, total=plan.steps, completed=plan.start_step, figures="starting")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:

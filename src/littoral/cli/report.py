@@ -1,4 +1,4 @@
-"""`littoral report`: the page of a finished or interrupted comparison, made again from what lies in its folder."""
+"""`littoral report`: the page of a comparison or learning curve, made again from what lies in its folder."""
 
 from __future__ import annotations
 
@@ -7,37 +7,30 @@ from typing import Annotated
 
 import typer
 
+from littoral.cli.output import say
+
 
 def report(
     place: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="The folder that `compare --out` wrote, or results.json in it.", show_default=False
+            metavar="DIR",
+            help="The folder that `compare --out` or `curve --out` wrote, or results.json in it.",
+            show_default=False,
         ),
     ],
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Write report.md too: the same words and tables, without pictures.")
     ] = False,
 ) -> None:
-    """Write report.html into the folder of a comparison again, without data and without training.
+    """Write report.html into the folder of a comparison or learning curve again, without data and without training.
 
     Example: littoral report results --markdown
     """
-    for path in write_report(place.parent if place.name == "results.json" else place, markdown):
+    from littoral.report.write import write_report
+
+    written, missing = write_report(place.parent if place.name == "results.json" else place, markdown)
+    if missing is not None:
+        say(f"{place}: {missing}")
+    for path in written:
         print(f"report: {path}")
-
-
-def write_report(folder: Path, markdown: bool) -> list[Path]:
-    """Write report.html, and with `markdown` report.md, into the folder; return where they are."""
-    from littoral.files import write_atomically
-    from littoral.report.comparison_markdown import comparison_markdown
-    from littoral.report.comparison_page import comparison_page
-    from littoral.report.comparison_summary import comparison_summary
-
-    summary = comparison_summary(folder)
-    pages = {"report.html": comparison_page(summary)}
-    if markdown:
-        pages["report.md"] = comparison_markdown(summary)
-    for name, page in pages.items():
-        write_atomically(folder / name, page.encode())
-    return [folder / name for name in pages]

@@ -35,27 +35,36 @@ def choose_format(asked: str | None, out: Path | None, json: bool) -> str:
 
 
 def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: Path) -> None:
-    """Write rows, each with every one of `columns` (None where it has no value), to a file, whole or not at all."""
+    """Write `columns` of rows (None where one has no value) to a file, whole or not at all."""
     write_atomically(out, _parquet(rows, columns) if form == "parquet" else as_text(rows, form, columns).encode())
 
 
 def as_text(rows: list[dict[str, Any]], form: str, columns: list[str], heading: bool = True) -> str:
-    """Rows as csv, with a line of headings where asked for, or as jsonl."""
+    """Rows as csv, with a line of headings where asked for, or as jsonl. True and false are written so in both."""
     if form == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        chosen = [{name: row[name] for name in columns} for row in rows]
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     if heading:
         writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _text(row[name]) for name in columns} for row in rows)
     return text.getvalue()
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _parquet(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    kinds = {name: pyarrow.float64() if name.startswith("confidence") else pyarrow.string() for name in columns}
+    kinds = {
+        name: pyarrow.float64() if name.startswith(("confidence", "novelty")) else pyarrow.string() for name in columns
+    }
+    if "accepted" in kinds:
+        kinds["accepted"] = pyarrow.bool_()
     table = pyarrow.table({name: pyarrow.array([row[name] for row in rows], type=kind) for name, kind in kinds.items()})
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(table, buffer)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from littoral.errors import InputError
+from littoral.evaluation.abstention import CoverageRow, accepted_row, coverage_table
 from littoral.evaluation.calibration import expected_calibration_error
 from littoral.evaluation.intervals import wilson
 
@@ -29,7 +30,9 @@ class ClassFigures:
 class Evaluation:
     """Figures from 0 to 1. `confusion[i][j]`: images of class i that were called class j.
 
-    `balanced_accuracy` and `macro_f1` are means over the classes that have images, each counting alike.
+    `balanced_accuracy` and `macro_f1` are means over the classes that have images, each counting alike. `coverage`:
+    what is right among the surest; `accepted`: among those that the model accepts, None where it accepts none or has no
+    threshold.
     """
 
     accuracy: float
@@ -40,10 +43,17 @@ class Evaluation:
     ece: float
     per_class: list[ClassFigures]
     confusion: list[list[int]]
+    coverage: list[CoverageRow]
+    accepted: CoverageRow | None
 
 
-def evaluate(probabilities: NDArray[Any], labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Evaluation:
-    """Compare predicted probabilities (n × classes) with the true class indices (n).
+def evaluate(
+    probabilities: NDArray[Any],
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    accepted: NDArray[np.bool_] | None = None,
+) -> Evaluation:
+    """Compare predicted probabilities (n × classes) with the true class indices (n); `accepted` (n): which count.
 
     Raises InputError when there is nothing to compare or the shapes do not fit.
     """
@@ -57,6 +67,7 @@ def evaluate(probabilities: NDArray[Any], labels: NDArray[np.int64], class_names
     correct = int((predicted == labels).sum())
     precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     present = support > 0
+    confidence, right = probabilities.max(1), predicted == labels
     return Evaluation(
         accuracy=correct / len(labels),
         n=len(labels),
@@ -69,4 +80,6 @@ def evaluate(probabilities: NDArray[Any], labels: NDArray[np.int64], class_names
             for i, name in enumerate(class_names)
         ],
         confusion=confusion_matrix(labels, predicted, labels=every).tolist(),
+        coverage=coverage_table(confidence, right),
+        accepted=None if accepted is None else accepted_row(accepted, confidence, right),
     )

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,9 @@ ORIENTATION = 0x0112
 
 JPEG_START, ORIENTED = b"\xff\xd8\xff", (b"Exif\0", b"http://ns.adobe.com/xap/")
 """How a JPEG begins, and what stands in one that may say that the picture is turned."""
+
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+"""How a PNG begins, up to its width and height."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -127,15 +131,25 @@ def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None
 
 
 def size_of(content: bytes) -> tuple[int, int] | None:
-    """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`."""
+    """(height, width) of an upright image from its head alone; None where there is no head. Inside `quiet_pillow`.
+
+    An orientation that stands behind a PNG's pixels is not looked for: they would have to be unpacked first.
+    """
     try:
         with contextlib.suppress(ValueError):
             if content.startswith(JPEG_START) and not any(mark in content for mark in ORIENTED):
                 height, width, _, _ = decode_jpeg_header(content)
                 return height, width
+        if content.startswith(PNG_START) and b"eXIf" not in content:  # which may say that the picture is turned
+            width, height = struct.unpack_from(">II", content, len(PNG_START))
+            return height, width
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            height, width = image.height, image.width
+            with contextlib.suppress(Exception):  # damaged EXIF does not make a large image small
+                # not image.getexif(), which for a PNG unpacks all pixels
+                if Image.Image.getexif(image).get(ORIENTATION, 1) in (5, 6, 7, 8):
+                    return width, height
+            return height, width
     except MemoryError:
         raise
     except Exception:  # of many kinds, on bad bytes; decoding will name the reason
@@ -185,20 +199,30 @@ def fit_to_spec(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
     if (height, width) == (spec.height, spec.width):
         return _pixels(image)
     if spec.resize == "stretch":
-        return _pixels(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
+        return _pixels(_resized(image, (spec.width, spec.height)))
     if spec.resize == "crop":
         scale = max(spec.width / width, spec.height / height)
         left, top = max(0.0, (width - spec.width / scale) / 2), max(0.0, (height - spec.height / scale) / 2)
-        box = (left, top, width - left, height - top)
-        return _pixels(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, box=box))
+        return _pixels(_resized(image, (spec.width, spec.height), left, top))
     scale = min(spec.width / width, spec.height / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     canvas = np.empty((spec.height, spec.width, spec.channels), np.uint8)
     canvas[:] = np.round(_border(_pixels(image)).mean(0))
-    pixels = _pixels(image if size == image.size else image.resize(size, Image.Resampling.BILINEAR))
+    pixels = _pixels(_resized(image, size))
     top, left = (spec.height - size[1]) // 2, (spec.width - size[0]) // 2
     canvas[top : top + size[1], left : left + size[0]] = pixels
     return canvas
+
+
+def _resized(image: Image.Image, size: tuple[int, int], left: float = 0.0, top: float = 0.0) -> Image.Image:
+    """To (width, height), without so much of the image at the left and right, and at the top and bottom.
+
+    Across first, then down, each rounded to a level. Pillow would choose which is first, some of its versions by what
+    is cheaper; said here, the pixels are the same with all of them, and those of an exported model too.
+    """
+    width, height = image.size
+    across = image.resize((size[0], height), Image.Resampling.BILINEAR, box=(left, 0, width - left, height))
+    return across.resize(size, Image.Resampling.BILINEAR, box=(0, top, size[0], height - top))
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

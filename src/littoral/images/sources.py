@@ -13,6 +13,7 @@ from pathlib import Path
 
 from littoral.errors import InputError
 from littoral.images.idx import is_idx_images, read_idx_folder, read_idx_pair
+from littoral.images.pack import is_pack, read_pack
 from littoral.images.table import PART_NAMES, ImageTable
 from littoral.images.tabular import read_csv, read_npz, read_parquet
 
@@ -25,9 +26,9 @@ def read_table(
     """The labelled images at `place`: a folder of class folders or IDX pairs, or a .csv, .parquet, .npz or IDX file.
 
     Folders: `CLASS/image`, or `train|val|valid|validation|test/CLASS/image` where every folder on top has one of these
-    names. A folder without class folders may hold IDX pairs as MNIST's: `train-images-idx3-ubyte` and
-    `train-labels-idx1-ubyte`, and `t10k-…` or `test-…` as the test part, each maybe with `.gz`. One IDX images file
-    finds its labels beside it and comes unsplit.
+    names; or a pack, see `pack.py`. A folder without class folders may hold IDX pairs as MNIST's:
+    `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and `t10k-…` or `test-…` as the test part, each maybe with
+    `.gz`. One IDX images file finds its labels beside it and comes unsplit.
 
     `group_column`: the column of a table that names each image's group. `group_from`: a regular expression searched in
     each image's path; what its first bracket (or all of it) matches is the group. `allow_outside`: paths in a table may
@@ -38,7 +39,9 @@ def read_table(
     suffix = place.suffix.lower()
     if group_column is not None and (place.is_dir() or suffix not in (".csv", ".parquet")):
         raise InputError(f"--group names a column of a CSV or Parquet table, and {place} is none; use --group-from")
-    if place.is_dir():
+    if place.is_dir() and is_pack(place):
+        table = read_pack(place)
+    elif place.is_dir():
         table = _read_folder(place)
     elif not place.exists():
         raise InputError(f"no such file or folder: {place}")

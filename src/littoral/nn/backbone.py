@@ -6,10 +6,11 @@ Leaves to others: the networks (`networks.py`) and their weights (`weights.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,6 +24,9 @@ Pool = Literal["mean", "max", "std"]
 
 PIXELS_AT_ONCE = 8 * 160 * 160
 """A CPU runs larger batches in parts of so many pixels, whose maps stay near it: 32 at once took 1.4 times as long."""
+
+LARGEST = 4096
+"""The longest side that images may be scaled up to."""
 
 LEAST_VARIANCE = 1e-12  # the root's slope is without bound at 0
 
@@ -44,15 +48,18 @@ def pooled_over_places(
 class BackboneConfig(BranchConfig):
     """`network`: `efficientnet-lite0`, `timm:NAME`, or the name that `register_network` was given.
 
-    `taps`: its stages to give, in order of depth; the last is the branch's feature. `pools`: each map becomes a vector
-    of these over all places, one after the other; () leaves it a map. `tuned`: the weights learn, from the pretrained
-    ones on; else they are frozen, batch normalisation and all, and no gradient passes.
+    `taps`: its stages to give, in order of depth; a fusion takes the last, or those that FusionNetConfig names.
+    `pools`: each map becomes a vector of these over all places, one after the other; () leaves it a map. `tuned`: the
+    weights learn, from the pretrained ones on; else they are frozen, batch normalisation and all, and no gradient
+    passes. `least`: images whose longer side is shorter are scaled up to it, in proportion and bilinearly, since
+    networks that were trained on large images see little in small ones.
     """
 
     network: str = "efficientnet-lite0"
     taps: tuple[str, ...] = ("top",)
     pools: tuple[Pool, ...] = ("mean",)
     tuned: bool = False
+    least: int = 0
     type: Literal["backbone"] = "backbone"
 
     def __post_init__(self) -> None:
@@ -60,6 +67,8 @@ class BackboneConfig(BranchConfig):
             raise InputError(f"a backbone needs one or more different taps, got {self.taps}")
         if len(set(self.pools)) < len(self.pools) or not set(self.pools) <= {"mean", "max", "std"}:
             raise InputError(f"pools must be different ones of mean, max and std, got {self.pools}")
+        if not 0 <= self.least <= LARGEST:
+            raise InputError(f"a backbone scales images up to a side of 0 to {LARGEST} pixels, got {self.least}")
 
     @property
     def onward(self) -> str:
@@ -80,12 +89,26 @@ class BackboneConfig(BranchConfig):
         """One spec a tap."""
         if image_shape[0] not in (1, 3):
             raise ShapeError(f"a backbone takes images of 1 or 3 channels, got {image_shape}: it has to come first")
-        stages = get_network(self.network).stages((3, *image_shape[1:]))
+        stages = get_network(self.network).stages((3, *self.seen(image_shape)))
         return [self._given(stage) for stage in chosen(self.network, stages, self.taps)]
 
     def build(self, image_shape: ImageShape) -> Backbone:
         """A branch with the pretrained weights."""
         return Backbone(self, image_shape, get_network(self.network))
+
+    def with_taps_of(self, other: BranchConfig, image_shape: ImageShape) -> BranchConfig | None:
+        """The same network with the taps of both, where nothing else differs and it learns nothing."""
+        if not isinstance(other, BackboneConfig) or self.tuned or replace(other, taps=self.taps) != self:
+            return None
+        stages = get_network(self.network).stages((3, *self.seen(image_shape)))
+        names = tuple(stage.name for stage in stages if stage.name in {*self.taps, *other.taps})
+        return replace(self, taps=names)
+
+    def seen(self, image_shape: ImageShape) -> tuple[int, int]:
+        """Height and width of the images as the network sees them."""
+        height, width = image_shape[1:]
+        factor = max(1.0, self.least / max(height, width))
+        return round(height * factor), round(width * factor)
 
     def _given(self, stage: FeatureSpec) -> FeatureSpec:
         if stage.height is None or not self.pools:
@@ -122,10 +145,15 @@ class Backbone(Branch):
                 f"this backbone was built for images (channels, height, width) of {self.image_shape}, "
                 f"got {tuple(x.shape[1:])}; bring the images to that shape"
             )
+        if torch.compiler.is_exporting():  # a graph holds for any number of images, and has no parts
+            return self._taps(x)
+        if not len(x):  # of which several of torch's operations make nothing, or a warning
+            return {tap: value[:0] for tap, value in self.forward(x.new_zeros(1, *x.shape[1:])).items()}
         if self.config.tuned:
             return self._taps(x)
         with torch.no_grad():
-            at_once = len(x) if x.is_cuda else max(1, PIXELS_AT_ONCE // (x.shape[2] * x.shape[3]))
+            height, width = self.config.seen(_shape(x))
+            at_once = len(x) if x.is_cuda else max(1, PIXELS_AT_ONCE // (height * width))
             if len(x) <= at_once:
                 return self._taps(x)
             parts = [self._taps(part) for part in torch.split(x, at_once)]
@@ -133,8 +161,15 @@ class Backbone(Branch):
 
     def _taps(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         pools = self.config.pools
+        if (seen := self.config.seen(_shape(x))) != x.shape[2:]:
+            x = F.interpolate(x, seen, mode="bilinear", align_corners=False)
         x = (x - self.mean) / self.std  # the one channel of grey images becomes three by this
         maps = self.network(x.contiguous(memory_format=torch.channels_last))
         return {
             tap: pooled_over_places(value, pools) if pools and value.ndim == 4 else value for tap, value in maps.items()
         }
+
+
+def _shape(x: Float[Tensor, "batch channels height width"]) -> ImageShape:
+    channels, height, width = x.shape[1:]
+    return channels, height, width

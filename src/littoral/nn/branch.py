@@ -16,7 +16,7 @@ from littoral.specs import FeatureSpec, ImageShape
 
 
 class Branch(nn.Module, ABC):
-    """A module from images to taps. A fusion takes the last tap; the others are there for who asks by name."""
+    """A module from images to taps. A fusion takes the last, or those that FusionNetConfig names."""
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
@@ -69,6 +69,10 @@ class BranchConfig(ABC):
         A slim model file leaves these out, and holds their checksum; None: there are none.
         """
         return None
+
+    def with_taps_of(self, other: BranchConfig, image_shape: ImageShape) -> BranchConfig | None:
+        """One branch that gives, of images of this shape, the taps of both as they do; None where there is none."""
+        return self if other == self else None
 
     def widened(self, factor: float) -> BranchConfig:
         """The same with all widths times one factor; raises InputError where there are no widths."""

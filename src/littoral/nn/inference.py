@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor, nn
 
+from littoral.errors import InputError
+from littoral.nn.calibrated import Answer, CalibratedNet
 from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
 from littoral.nn.model import FusionNet
@@ -32,6 +35,45 @@ def predict_probabilities(
         return torch.cat([model(x) for x in _batches(model, images, spec)]).softmax(1).cpu().numpy()
 
 
+@dataclass(frozen=True)
+class Answers:
+    """An `Answer` of CalibratedNet for many images, as arrays."""
+
+    probabilities: Float32[np.ndarray, "n classes"]
+    shallow_probabilities: Float32[np.ndarray, "n classes"] | None
+    deep_probabilities: Float32[np.ndarray, "n classes"] | None
+    novelty: Float32[np.ndarray, " n"] | None
+    accepted: Bool[np.ndarray, " n"] | None
+
+
+def predict_answers(
+    net: CalibratedNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
+) -> Answers:
+    """All that a calibrated network says of these images; mode and place as above."""
+    with _evaluating(net):
+        return _answers([net(x) for x in _batches(net, images, spec)])
+
+
+def answers_from_vectors(net: CalibratedNet, vectors: Float32[np.ndarray, "n size"]) -> Answers:
+    """The same for images whose `branch_vectors` are known."""
+    specs = net.network.config.fused_specs()
+    ends = np.cumsum([spec.size for spec in specs.values()])
+    with _evaluating(net):
+        given = torch.tensor(vectors, device=next(net.network.parameters()).device)
+        parts = torch.tensor_split(given, ends[:-1].tolist(), dim=1)
+        shaped = [part.reshape(len(part), *spec.shape) for part, spec in zip(parts, specs.values(), strict=True)]
+        return _answers([net.answer(dict(zip(specs, shaped, strict=True)))])
+
+
+def _answers(answers: Sequence[Answer]) -> Answers:
+    probabilities, *others = zip(*answers, strict=True)
+    return Answers(torch.cat(probabilities).cpu().numpy(), *(_joined(column) for column in others))
+
+
+def _joined(parts: Sequence[Tensor | None]) -> np.ndarray | None:
+    return None if parts[0] is None else torch.cat([part for part in parts if part is not None]).cpu().numpy()
+
+
 def branch_vectors(
     model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Float32[np.ndarray, "n size"]:
@@ -39,6 +81,23 @@ def branch_vectors(
     with _evaluating(model):
         features = [concatenated(list(model.branch_features(x).values())).cpu() for x in _batches(model, images, spec)]
         return torch.cat(features).numpy()
+
+
+def predict_from_vectors(model: FusionNet, vectors: Float32[np.ndarray, "n size"]) -> Float32[np.ndarray, "n classes"]:
+    """The class probabilities of images whose `branch_vectors` are known, of a model with concat fusion; as above.
+
+    Raises InputError for a model of another kind, or for vectors of another size.
+    """
+    config = model.config
+    size = sum(spec.size for spec in config.fused_specs().values())
+    if model.head is None or config.fusion.type != "concat" or config.branch_heads or vectors.shape[1] != size:
+        raise InputError(
+            f"a head alone answers from the {size} numbers that concat fusion gives it, got {vectors.shape[1]} and "
+            f"{config.fusion.type} fusion, branch_heads={config.branch_heads}"
+        )
+    with _evaluating(model):
+        logits: Tensor = model.head(torch.tensor(vectors, device=next(model.parameters()).device))
+        return logits.softmax(1).cpu().numpy()
 
 
 def predict_opinions(

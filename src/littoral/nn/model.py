@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -17,6 +17,7 @@ from littoral.nn.fusion.base import Fusion
 from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.late import voted
 from littoral.nn.layers import flatten, glorot_linear
+from littoral.nn.network import chosen
 from littoral.nn.registry import AnyBranch, AnyFusion, require_registered
 from littoral.specs import FeatureSpec, ImageShape
 
@@ -34,9 +35,10 @@ class FusionNetConfig:
     between the fused vector and the logits; with late fusion, between each branch's feature and its logits.
     `topology`: `parallel`, every branch sees the image, or `cascade`, each branch goes on from the maps of the one
     before it. `unfused`: branches that only serve those after them; the fusion does not take them. `batch_norm`: each
-    branch's feature is batch-normalised before the fusion, each of its numbers by itself, or, where the fusion takes
-    maps, each channel of a map. `branch_heads`: each fused branch has a head of its own beside the one over the fused
-    vector, and they vote; with late fusion they are the only ones.
+    feature is batch-normalised before the fusion, each of its numbers by itself, or, where the fusion takes maps, each
+    channel of a map. `branch_heads`: each feature has a head of its own beside the one over the fused vector, and they
+    vote; with late fusion they are the only ones. `taps`: by branch, those of its taps that the fusion takes, in order
+    of depth, each as a feature of its own; of a branch that is not named, its last.
 
     Raises InputError for what cannot be, a fusion that refuses these features among it.
     """
@@ -50,6 +52,7 @@ class FusionNetConfig:
     unfused: tuple[str, ...] = ()
     batch_norm: bool = False
     branch_heads: bool = False
+    taps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -62,7 +65,7 @@ class FusionNetConfig:
             raise InputError(f"a network has at most {MOST_BRANCHES} branches, got {len(self.branches)}")
         if not self.branches or not all(name.isidentifier() for name in self.branches):
             raise InputError(f"branches need one or more names that are identifiers, got {list(self.branches)}")
-        if taken := [name for name in self.branches if hasattr(nn.ModuleDict, name) or name == FUSED]:
+        if taken := [name for name in self.branches if not _possible(name)]:
             raise InputError(f"a branch cannot be called {taken[0]!r}, a name that is taken; rename it")
         if any(width < 1 for width in self.hidden):
             raise InputError(f"hidden layers need positive widths, got {self.hidden}")
@@ -77,13 +80,22 @@ class FusionNetConfig:
                 f"a {stopping[0]} branch learns nothing and stops what is before it from learning: it has to be first"
             )
         require_registered(self.branches.values(), self.fusion)
+        if wrong := [name for name in self.taps if name not in self.branches or name in self.unfused]:
+            raise InputError(f"taps are named of branches that the fusion takes, got some of {wrong[0]!r}")
         places = self.places()
-        for name in self.unfused:
-            if places[name].feature.macs > places[name].onward.macs:
+        for name, place in places.items():
+            if place.whole > place.macs and name in self.unfused:
                 raise InputError(
                     f"an unfused branch has no use for layers beyond its map, got {name!r}: "
                     "end it with a map (a conv branch: dense=None)"
                 )
+            if place.whole > place.macs:
+                raise InputError(
+                    f"the fusion takes no tap of branch {name!r} after {self.taps[name][-1]!r}: end the branch there"
+                )
+        called = [feature for place in places.values() for feature in place.features]
+        if taken := [name for name in called if called.count(name) > 1 or not _possible(name)]:
+            raise InputError(f"a feature cannot be called {taken[0]!r}, a name that is taken; rename its branch")
         if not self.fusion.joint and not self.branch_heads:
             raise InputError(f"{self.fusion.type} fusion is made of the branches' own heads: set branch_heads")
         if reason := self.fusion.refusal(list(self.fused_specs().values())):
@@ -93,17 +105,29 @@ class FusionNetConfig:
         """What each branch, by name, sees and gives in this network."""
         places = {}
         shape = self.image_shape
-        for name, branch in self.branches.items():
-            taps = branch.features(shape)
-            onward = next(spec for spec in taps if spec.name == branch.onward)
-            places[name] = Place(shape, onward, taps[-1])
+        for number, (name, branch) in enumerate(self.branches.items(), start=1):
+            given = branch.features(shape)
+            onward = next(spec for spec in given if spec.name == branch.onward)
+            wanted = () if name in self.unfused else self.taps.get(name, (given[-1].name,))
+            if not wanted and name not in self.unfused:
+                raise InputError(f"the fusion takes one tap or more of a branch, got none of {name!r}")
+            used = chosen(f"branch {name!r}", given, wanted)
+            features = {name if len(used) == 1 else _feature_name(name, spec.name): spec for spec in used}
+            if len(features) < len(used):
+                raise InputError(f"taps of branch {name!r} need names that differ in more than their points")
+            followed = self.topology == "cascade" and number < len(self.branches)
+            macs = max(spec.macs for spec in (*used, *([onward] if followed else [])))
+            places[name] = Place(shape, onward, features, macs, given[-1].macs)
             if self.topology == "cascade":
                 shape = onward.map_shape
         return places
 
     def fused_specs(self) -> dict[str, FeatureSpec]:
-        """What each fused branch, by name, gives to the fusion: its last tap, flattened where that is normalised."""
-        specs = {name: place.feature for name, place in self.places().items() if name not in self.unfused}
+        """The features that the fusion takes, by name, flattened where they are normalised as vectors.
+
+        A feature is called as its branch, or BRANCH_TAP where the fusion takes several taps of the branch.
+        """
+        specs = {name: spec for place in self.places().values() for name, spec in place.features.items()}
         if not self.batch_norm or self.fusion.takes_maps:
             return specs
         return {name: replace(spec, channels=spec.size, height=None, width=None) for name, spec in specs.items()}
@@ -111,11 +135,26 @@ class FusionNetConfig:
 
 @dataclass(frozen=True)
 class Place:
-    """A branch in its network: the shape that it sees, the map gone on from in a cascade, and its last tap."""
+    """A branch in its network: the shape that it sees, the map gone on from in a cascade, and its features by name.
+
+    `macs`: multiply-accumulates to the deepest layer that is used, `whole`: to the deepest that there is.
+    """
 
     sees: ImageShape
     onward: FeatureSpec
-    feature: FeatureSpec
+    features: Mapping[str, FeatureSpec]
+    macs: int
+    whole: int
+
+
+def _feature_name(branch: str, tap: str) -> str:
+    """A name that a module can have; taps of networks of one's own have points in theirs."""
+    return f"{branch}_{tap.replace('.', '_')}"
+
+
+def _possible(name: str) -> bool:
+    """Whether a branch or feature can be called so, beside what modules and this network have names for."""
+    return name.isidentifier() and not hasattr(nn.ModuleDict, name) and name != FUSED
 
 
 class FusionNet(nn.Module):
@@ -133,8 +172,10 @@ class FusionNet(nn.Module):
         places = config.places()
         branches = {name: branch.build(places[name].sees) for name, branch in config.branches.items()}
         self.branches = nn.ModuleDict(branches)
-        self.macs = sum((p.onward if name in config.unfused else p.feature).macs for name, p in places.items())
-        self.taps = {name: place.feature.name for name, place in places.items() if name not in config.unfused}
+        self.macs = sum(place.macs for place in places.values())
+        self.taps = {
+            name: {feature: spec.name for feature, spec in place.features.items()} for name, place in places.items()
+        }
         specs = config.fused_specs()
         self.norms = nn.ModuleDict()
         if config.batch_norm:
@@ -160,12 +201,15 @@ class FusionNet(nn.Module):
         return self.combined(self.opinions(x))
 
     def opinions(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch classes"]]:
-        """The logits of the head over the fused vector, as `fused`, and those of each branch's own head, by its name.
+        """The logits of the head over the fused vector, as `fused`, and those of each feature's own head, by its name.
 
         Without branch heads there is only `fused`, and with late fusion there are only these. They come in the order
         of `votes`, the number that each one's log-probabilities count for.
         """
-        features = self.branch_features(x)
+        return self.opinions_on(self.branch_features(x))
+
+    def opinions_on(self, features: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "batch classes"]]:
+        """As `opinions`, from the branches' features, which `branch_features` gives."""
         logits = {}
         if self.fusion is not None and self.head is not None:
             logits[FUSED] = self.head(self.fusion(list(features.values())))
@@ -181,16 +225,24 @@ class FusionNet(nn.Module):
         return voted(list(opinions.values()), self.votes) if self.heads else opinions[FUSED]
 
     def branch_features(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
-        """What each fused branch, by name, gives to the fusion: its last tap, normalised where the network does so."""
+        """The features that the fusion takes, by name (see `fused_specs`), normalised where the network does so."""
+        return self.features_from(x, list(self.config.branches))[0]
+
+    def features_from(
+        self, x: Float[Tensor, "batch channels height width"], branches: Sequence[str]
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "batch onward_channels onward_height onward_width"]]:
+        """The features of these branches alone, which follow each other, and what the branch after them sees.
+
+        `x` is what the first of them sees. What comes out is the image again in a parallel network, maps in a cascade.
+        """
         features = {}
-        for name, branch in self.branches.items():
-            taps = branch(x)
-            if name in self.taps:
-                feature = taps[self.taps[name]]
-                features[name] = self._normalised(name, feature) if self.config.batch_norm else feature
+        for name in branches:
+            taps = self.branches[name](x)
+            for feature, tap in self.taps[name].items():
+                features[feature] = self._normalised(feature, taps[tap]) if self.config.batch_norm else taps[tap]
             if self.config.topology == "cascade":
                 x = taps[self.config.branches[name].onward]
-        return features
+        return features, x
 
     def _normalised(self, name: str, feature: Tensor) -> Tensor:
         normal: Tensor = self.norms[name](feature if self.config.fusion.takes_maps else flatten(feature))

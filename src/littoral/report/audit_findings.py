@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from littoral.images.audit import Audit, ClassCount, Cluster, Item, Odd
-from littoral.report.words import count
 from littoral.training.recipe import UNBALANCED
+from littoral.words import count
 
 if TYPE_CHECKING:
     from littoral.studies.label_errors import LabelErrors

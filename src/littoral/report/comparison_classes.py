@@ -10,7 +10,7 @@ import numpy as np
 from littoral.evaluation.calibration import reliability
 from littoral.evaluation.intervals import wilson
 from littoral.studies.pooled import Pooled
-from littoral.studies.results import StoredRun
+from littoral.studies.stored import StoredRun
 
 SHOWN, CONFUSED = 25, 20
 """Classes that a matrix shows, those with most mistakes, and pairs of classes that a list names."""

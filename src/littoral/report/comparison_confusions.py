@@ -9,7 +9,7 @@ from typing import Any
 from littoral.report.comparison_classes import SHOWN
 from littoral.report.markup import folded, paragraph, section, table, text
 from littoral.report.sprite import COLUMNS
-from littoral.report.words import printable, shortened
+from littoral.words import printable, shortened
 
 Summary = Mapping[str, Any]
 

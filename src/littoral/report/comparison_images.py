@@ -12,7 +12,7 @@ import numpy as np
 
 from littoral.studies.notable import BRANCHES, JOINT, MISTAKES, SAVED, behind, branches, mistakes, saved
 from littoral.studies.pooled import Pooled
-from littoral.studies.results import ANSWER, StoredRun
+from littoral.studies.stored import ANSWER, StoredRun
 
 Opinion = tuple[str, int, float]
 """Who, the class, and the probability of it."""

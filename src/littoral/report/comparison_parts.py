@@ -8,8 +8,9 @@ from typing import Any
 from littoral.evaluation.paired import p_in_words
 from littoral.report.figures import CLASSES, accuracy_against, forest, key, missed_bars, reliability_curve
 from littoral.report.markup import folded, paragraph, section, sentence, table, text
-from littoral.report.words import count
+from littoral.report.record import record_part
 from littoral.studies.runs import intervals_in_words
+from littoral.words import count, interval, percent, points, points_interval
 
 Summary = Mapping[str, Any]
 
@@ -27,7 +28,8 @@ def arms_part(summary: Summary) -> str:
 
 def arms_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the table of arms."""
-    heads = ["arm", "accuracy %", "95 % interval", "each seed", "balanced %", "F1 %", "ECE %", "parameters", "MACs"]
+    calibrated = ["ECE %"] if summary["of_runs"] else []
+    heads = ["arm", "accuracy %", "95 % interval", "each seed", "balanced %", "F1 %", *calibrated, "parameters", "MACs"]
     heads += ["ms, one", "ms, batch", "train s"]
     rows = [
         [
@@ -37,7 +39,7 @@ def arms_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
             ", ".join(percent(run["accuracy"]) for run in arm["runs"]),
             percent(arm["mean_balanced_accuracy"]),
             percent(arm["mean_macro_f1"]),
-            percent(arm["ece"]),
+            *([percent(arm["ece"])] if summary["of_runs"] else []),
             f"{arm['params']:,}",
             f"{arm['macs']:,}",
             f"{1000 * arm['latency']['single']:.3g}",
@@ -67,7 +69,8 @@ def differences_part(summary: Summary) -> str:
         "Differences",
         f"<ul>\n{verdicts}</ul>\n"
         + paragraph(f"{method} Better and worse are said only where p is below 0.05 after Holm's correction.", True)
-        + forest(summary["pairs"])
+        + "".join(paragraph(line, soft=True) for line in summary["power"])
+        + forest([(f"{pair['a']} − {pair['b']}", pair) for pair in summary["pairs"]], summary["judged"])
         + folded("The figure as a table", table("Differences", heads, rows)),
     )
 
@@ -78,8 +81,8 @@ def differences_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             f"{pair['a']} − {pair['b']}",
-            f"{100 * pair['difference']:+.2f}",
-            f"{100 * pair['ci95'][0]:+.2f} to {100 * pair['ci95'][1]:+.2f}",
+            points(pair["difference"]),
+            points_interval(pair["ci95"]),
             p_in_words(pair["p"]),
             p_in_words(pair["p_holm"]),
             f"{pair['runs']}",
@@ -185,28 +188,11 @@ def calibration_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     return ["arm", "bin", "answers", "confidence %", "accuracy %"], rows
 
 
-def record_part(summary: Summary) -> str:
+def made_part(summary: Summary) -> str:
     """How the comparison was made."""
-    rows = "".join(
-        f'<tr><th scope="row">{text(what)}</th><td>{text(value)}</td></tr>\n' for what, value in summary["record"]
-    )
     runs = count(sum(len(arm["runs"]) for arm in summary["arms"]), "run")
-    return section(
-        "record",
-        "How it was made",
-        paragraph(f"All of it is in results.json, and the answers of the {runs} to each test image in runs/.")
-        + f'<table class="record"><tbody>\n{rows}</tbody></table>\n',
-    )
-
-
-def percent(share: float) -> str:
-    """0.9923 -> 99.23"""
-    return f"{100 * share:.2f}"
-
-
-def interval(ends: Sequence[float]) -> str:
-    """(0.9904, 0.9938) -> 99.04 to 99.38"""
-    return f"{percent(ends[0])} to {percent(ends[1])}"
+    kept = f"All of it is in results.json, and the answers of the {runs} to each test image in runs/."
+    return record_part(summary["record"], kept)
 
 
 def _recall(figures: Sequence[float] | None) -> str:

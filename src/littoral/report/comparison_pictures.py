@@ -9,7 +9,7 @@ import numpy as np
 
 from littoral.report.markup import folded, paragraph, section, table, text
 from littoral.report.sprite import heat_uri, place
-from littoral.report.words import count
+from littoral.words import count
 
 Summary = Mapping[str, Any]
 

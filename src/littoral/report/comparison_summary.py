@@ -1,66 +1,64 @@
-"""The folder of a comparison -> a plain dict with all that a page says of it. How it looks is `comparison_page.py`.
+"""A comparison's results.json and its runs -> a plain dict with all that a page says of it; see `comparison_page.py`.
 
 No data and no training: what lies in the folder is enough.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from littoral.errors import InputError
 from littoral.evaluation.calibration import expected_calibration_error
 from littoral.evaluation.paired import Difference, outcome
 from littoral.report.comparison_classes import calibration, class_figures, confusions
 from littoral.report.comparison_images import branch_rescues, cells, confident_mistakes, looked_at
-from littoral.report.words import count, listed
+from littoral.report.record import comparison_record
+from littoral.studies.judge import pair_from_json
 from littoral.studies.notable import JUDGED, judged_among
-from littoral.studies.pictures import read_pictures
+from littoral.studies.pictures import Pictures, read_pictures
 from littoral.studies.pooled import pooled
-from littoral.studies.results import ResultsFolder, StoredRun
+from littoral.studies.results import ResultsFolder
+from littoral.studies.stored import StoredRun
+from littoral.words import count, listed, percent
 
-SCHEMA = 1
-"""Version of results.json that is understood."""
+AGAIN = "compare, called again with a folder for its results, leaves them"
+"""What a person does about what is missing."""
 
 
-def comparison_summary(place: Path) -> dict[str, Any]:
-    """All that is told of the comparison in the folder `place`.
+def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+    """All that is told of the comparison of which `document` is the results.json; `folder` has its runs and pictures.
 
-    Raises InputError where there is no results.json of this version, or a run that it names is not there.
+    Where a run is not there, what is told of classes and single images is left out, and `missing` says so.
     """
-    folder = ResultsFolder(place)
-    document = _document(folder.path / "results.json")
-    runs = {arm["name"]: _runs(folder, arm) for arm in document["arms"]}
-    arms = {name: pooled(those) for name, those in runs.items()}
-    judged = judged_among(list(arms))
-    kept = read_pictures(folder.path)
-    names = {} if kept is None else dict(zip(kept.rows.tolist(), kept.names, strict=True))
-    differences = [_difference(pair) for pair in document["pairs"]]
-    classes = document["classes"]
+    runs, reason = _runs(document, folder)
+    judged = judged_among([arm["name"] for arm in document["arms"]])
+    kept = None if folder is None or runs is None else read_pictures(folder)
+    differences = [pair_from_json(pair) for pair in document["pairs"]]
+    missing = None
+    if runs is None:
+        missing = f"{reason}, so that nothing is shown of classes, of single images and of calibration; {AGAIN}"
+    elif kept is None:
+        missing = f"pictures.npz is not there, so that no image is shown; {AGAIN}"
     return {
         "data": document["data"],
         "complete": document["complete"],
         "headline": headline(differences, document),
+        "missing": missing,
         "judged": judged,
+        "power": _power(document),
         "pairs": [
             {**pair, "outcome": outcome(difference)}
             for pair, difference in zip(document["pairs"], differences, strict=True)
         ],
-        "arms": [{**arm, "ece": _ece(runs[arm["name"]])} for arm in document["arms"]],
+        "arms": [{**arm, "ece": None if runs is None else _ece(runs[arm["name"]])} for arm in document["arms"]],
         "one_test_set": document["one_test_set"],
-        "classes": classes,
-        "class_figures": class_figures(arms, {name: len(those) for name, those in runs.items()}, classes),
-        "confusions": confusions(arms),
-        "cells": {name: cells(arm, names) for name, arm in arms.items()},
-        "mistakes": confident_mistakes(arms, judged, names),
-        "branches": branch_rescues(arms, judged, names),
-        "looks": looked_at(runs, arms),
-        "calibration": {name: calibration(those) for name, those in runs.items()},
-        "record": _record(document),
+        "classes": document["classes"],
+        "of_runs": runs is not None,
+        **({} if runs is None else _of_runs(runs, judged, document["classes"], kept)),
+        "record": comparison_record(document),
         "pictures": None
         if kept is None
         else {"rows": kept.rows.tolist(), "pixels": kept.pixels, "names": list(kept.names)},
@@ -90,54 +88,48 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
     return f"{text}."
 
 
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text())
-        whole = isinstance(document, dict) and document["schema"] == SCHEMA
-        whole = whole and len(document["arms"]) > 0 and all(arm["runs"] for arm in document["arms"])  # of curve: none
-    except (OSError, ValueError, KeyError, TypeError):
-        whole = False
-    if not path.exists():
-        raise InputError(f"there is no {path}: name the folder that `littoral compare --out` wrote")
-    if not whole:
-        raise InputError(f"{path} is not the result of a comparison: name the folder that `littoral compare` wrote")
-    return dict(document)
+def _runs(document: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, list[StoredRun]] | None, str | None]:
+    """The runs that the document names, by arm; else None, and which of them are not there."""
+    named = [(arm["name"], run["seed"]) for arm in document["arms"] for run in arm["runs"]]
+    if folder is None:
+        return None, "the runs were kept in no folder"
+    place = ResultsFolder(folder)
+    missing = [place.file(*run) for run in named if not place.file(*run).exists()]
+    if missing:
+        more = f" and {count(len(missing) - 1, 'more run', 'more runs')} are" if len(missing) > 1 else " is"
+        return None, f"{missing[0].relative_to(folder)}{more} not there"
+    return {
+        arm["name"]: [place.read(arm["name"], run["seed"]) for run in arm["runs"]] for arm in document["arms"]
+    }, None
 
 
-def _runs(folder: ResultsFolder, arm: Mapping[str, Any]) -> list[StoredRun]:
-    there = folder.finished()
-    for run in arm["runs"]:
-        if (arm["name"], run["seed"]) not in there:
-            path = folder.file(arm["name"], run["seed"])
-            raise InputError(f"{path}, a run of results.json, is not there: call compare again with the same folder")
-    return [folder.read(arm["name"], run["seed"]) for run in arm["runs"]]
+def _of_runs(
+    runs: Mapping[str, Sequence[StoredRun]], judged: str, classes: Sequence[str], kept: Pictures | None
+) -> dict[str, Any]:
+    """What is told of classes and of single images."""
+    arms = {name: pooled(those) for name, those in runs.items()}
+    names = {} if kept is None else dict(zip(kept.rows.tolist(), kept.names, strict=True))
+    return {
+        "class_figures": class_figures(arms, {name: len(those) for name, those in runs.items()}, classes),
+        "confusions": confusions(arms),
+        "cells": {name: cells(arm, names) for name, arm in arms.items()},
+        "mistakes": confident_mistakes(arms, judged, names),
+        "branches": branch_rescues(arms, judged, names),
+        "looks": looked_at(runs, arms),
+        "calibration": {name: calibration(those) for name, those in runs.items()},
+    }
 
 
-def _difference(pair: Mapping[str, Any]) -> Difference:
-    values = {name: value for name, value in pair.items() if name != "verdict"}
-    return Difference(**(values | {"ci95": (pair["ci95"][0], pair["ci95"][1])}))
+def _power(document: Mapping[str, Any]) -> list[str]:
+    """What was said of the differences that will show; a result of an older version has none of it."""
+    said: Mapping[str, Any] = document.get("power", {})
+    lines = []
+    if before := said.get("before"):
+        lines.append(f"Said before training, if arms err on {percent(document['expected_error'])} %: {before}.")
+    if after := said.get("after_two_seeds"):
+        lines.append(f"Said after two seeds: {after}.")
+    return lines
 
 
 def _ece(runs: Sequence[StoredRun]) -> float:
     return float(np.mean([expected_calibration_error(run.probabilities, run.labels) for run in runs]))
-
-
-def _record(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How it was made: what, and with which value."""
-    labels = document["labels_per_class"]
-    recipe = ", ".join(f"{name} {value}" for name, value in document["recipe"].items() if value is not None)
-    return [
-        ("command", document.get("command", "called from Python")),
-        ("data", f"{document['data']}, SHA-256 {document['data_sha256']}"),
-        ("images", f"{document['train_images']:,} to train, {document['test_images']:,} to test, of the first seed"),
-        ("labels a class", "all" if labels is None else f"{labels:,}"),
-        ("preset", document["preset"]),
-        ("recipe", recipe),
-        ("arms beside", listed(list(document["beside"])) or "none"),
-        ("seeds", ", ".join(map(str, document["seeds"]))),
-        ("device", document["device"]),
-        ("threads", f"{document['threads']} of {document['cores']} cores"),
-        ("machine", document["machine"]),
-        ("versions", ", ".join(f"{it} {document[it]}" for it in ("littoral", "torch", "numpy", "python"))),
-        ("code", f"SHA-256 {document['code']}"),
-    ]

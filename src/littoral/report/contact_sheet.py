@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from littoral.images.store import ImageStore
 from littoral.report.audit_findings import Finding, Picture
 from littoral.report.thumbnails import SIDE, thumbnail
-from littoral.report.words import printable, shortened
+from littoral.words import printable, shortened
 
 PICTURES = 56
 """Pictures that the sheet shows of one finding; the page has more, audit.json all."""

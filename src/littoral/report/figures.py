@@ -8,7 +8,7 @@ from typing import Any
 
 from littoral.report.markup import text
 from littoral.report.svg import box, colour, drawing, line, mark, path, scale, ticks, words
-from littoral.report.words import printable, shortened
+from littoral.words import printable, shortened
 
 WIDTH = 340
 """Of all figures but the small ones of calibration."""
@@ -17,9 +17,12 @@ CLASSES = 30
 """Classes that have bars, those missed most."""
 
 
-def forest(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """Differences of accuracy in points with their intervals, beside nothing; `pairs` as results.json has them."""
-    ends = [100 * end for pair in pairs for end in pair["ci95"]]
+def forest(pairs: Sequence[tuple[str, Mapping[str, Any]]], judged: str) -> str:
+    """Differences of accuracy in points with their intervals, `judged` less another arm, each under its name.
+
+    Each pair is as results.json has it, with its `outcome`.
+    """
+    ends = [100 * end for _, pair in pairs for end in pair["ci95"]]
     low, high = min(0.0, *ends), max(0.0, *ends)
     place = scale(low, high, 14, WIDTH - 14)
     foot = 44 * len(pairs) + 8
@@ -27,19 +30,18 @@ def forest(pairs: Sequence[Mapping[str, Any]]) -> str:
     for tick in ticks(low, high, 7):
         parts += [line(place(tick), 6, place(tick), foot, "axis" if tick == 0 else "grid")]
         parts += [words(place(tick), foot + 14, _signed(tick), "small", _anchor(place(tick)))]
-    for number, pair in enumerate(pairs):
+    for number, (name, pair) in enumerate(pairs):
         top = 44 * number
         found, (first, last) = 100 * pair["difference"], (100 * end for end in pair["ci95"])
         kind = pair["outcome"]
         parts += [
-            words(14, top + 18, shortened(f"{pair['a']} − {pair['b']}", 20), "over"),
+            words(14, top + 18, shortened(printable(name), 22), "over"),
             words(WIDTH - 14, top + 18, f"{found:+.2f} ({first:+.2f} to {last:+.2f})", "over small", "end"),
             line(place(first), top + 32, place(last), top + 32, f"reach {kind}"),
             line(place(first), top + 27, place(first), top + 37, f"reach {kind}"),
             line(place(last), top + 27, place(last), top + 37, f"reach {kind}"),
             box(place(found) - 4, top + 28, 8, 8, f"dot {kind}"),
         ]
-    judged = pairs[0]["a"]
     parts.append(words(WIDTH / 2, foot + 30, f"points; right of 0: {shortened(judged, 16)} better", "small", "middle"))
     title = f"Differences of accuracy between {judged} and each other arm, with 95 % intervals"
     return drawing(WIDTH, foot + 36, title, parts)
@@ -87,7 +89,7 @@ def reliability_curve(number: int, name: str, bins: Sequence[tuple[int, float, f
 
 
 def missed_bars(classes: Sequence[Mapping[str, Any]], judged: str, arms: Sequence[str]) -> str:
-    """The share of each class that is missed: a bar with its interval for the judged arm, marks for all."""
+    """The share of each class that is missed: a bar with its interval for the judged arm, marks for all of several."""
     shown = sorted(classes, key=lambda it: it["recall"][judged][0])[:CLASSES]
     ends = [100 * (1 - it["recall"][judged][1]) for it in shown]
     high = max([1.0, *ends, *[100 * (1 - it["recall"][arm][0]) for it in shown for arm in arms if it["recall"][arm]]])
@@ -105,11 +107,12 @@ def missed_bars(classes: Sequence[Mapping[str, Any]], judged: str, arms: Sequenc
             box(place(0), top + 3, place(share) - place(0), 7, f"bar {colour(list(arms).index(judged))}"),
             line(place(most), top + 6.5, place(low), top + 6.5, "reach"),
         ]
-        for number, arm in enumerate(arms):
+        for number, arm in enumerate(arms if len(arms) > 1 else ()):
             if it["recall"][arm] is not None:
                 parts.append(mark(number, place(100 * (1 - it["recall"][arm][0])), top + 16, 3.2))
     parts.append(words((96 + WIDTH) / 2, foot + 30, "% of the class missed", "small", "middle"))
-    title = f"Share of each class that {judged} misses, with 95 % intervals, and marks for all arms"
+    title = f"Share of each class that {judged} misses, with 95 % intervals"
+    title += ", and marks for all arms" if len(arms) > 1 else ""
     return drawing(WIDTH, foot + 36, title, parts)
 
 

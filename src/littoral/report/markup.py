@@ -10,7 +10,7 @@ import hashlib
 import html
 from collections.abc import Iterable, Sequence
 
-from littoral.report.words import printable
+from littoral.words import printable
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2530; --soft: #5a6673; --paper: #fff; --card: #f3f5f7; --line: #d3dae1;

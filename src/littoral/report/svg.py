@@ -59,6 +59,11 @@ def path(points: Sequence[tuple[float, float]], kind: str) -> str:
     return f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" class="{kind}"/>\n'
 
 
+def area(points: Sequence[tuple[float, float]], kind: str) -> str:
+    """What straight lines from point to point, and back to the first, enclose."""
+    return f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" class="{kind}"/>\n'
+
+
 def mark(number: int, x: float, y: float, size: float = 4.5) -> str:
     """The mark of the arm that comes as the `number`th, of its own shape and colour."""
     kind = f'class="mark {colour(number)}"'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from littoral.errors import InputError
 from littoral.evaluation.paired import Difference
-from littoral.studies.judge import pair_json, pairs
+from littoral.studies.judge import pair_json, pairs, power_after
 from littoral.studies.runs import Arm, one_test_set
 
 SCHEMA = 1
@@ -19,11 +20,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Comparison:
-    """The arms that have at least one run, and what they were given. `complete` once every arm has every seed."""
+    """The arms that have at least one run, and what they were given. `complete` once every arm has every seed.
+
+    `power_before`: which difference should show, in words, as said before training; None for one arm. `folder`: where
+    the runs are kept; None: nowhere.
+    """
 
     arms: tuple[Arm, ...]
     complete: bool
     settings: dict[str, Any]
+    power_before: str | None = None
+    folder: Path | None = None
 
     @property
     def one_test_set(self) -> bool:
@@ -34,6 +41,20 @@ class Comparison:
     def pairs(self) -> tuple[Difference, ...]:
         """`fused` (else the first arm) less each other arm, judged together; `evaluation.paired.verdict` has words."""
         return pairs(self.arms, self.settings["train_images"])
+
+    @property
+    def power_after(self) -> str | None:
+        """The same from the first two seeds; None until every arm has them, and where no third was asked for."""
+        seeds = self.settings["seeds"]
+        first = [replace(arm, runs=tuple(run for run in arm.runs if run.seed in seeds[:2])) for arm in self.arms]
+        if len(seeds) < 3 or len(first) < 2 or any(len(arm.runs) < 2 for arm in first):
+            return None
+        return power_after(first, len(seeds), self.settings["train_images"])
+
+    @property
+    def finished(self) -> int:
+        """How many runs there are."""
+        return sum(len(arm.runs) for arm in self.arms)
 
     def correct(self, arm: str) -> NDArray[np.bool_]:
         """Whether each run of an arm told each test image right, (seeds, images), in the order of the arm's runs.
@@ -51,6 +72,16 @@ class Comparison:
             )
         return np.stack([run.correct for run in found[0].runs])
 
+    def report(self, place: str | Path, markdown: bool = False) -> Path:
+        """Write report.html and results.json into the folder `place`, made when its parent exists; return the page.
+
+        The page shows classes, confusions and single images where the runs were kept, by `compare(out=...)`; else it
+        says that it leaves them out. `markdown`: report.md too. Raises InputError where `place` has other results.
+        """
+        from littoral.report.write import write_result  # for who calls from Python; nothing else here knows of pages
+
+        return write_result(self.to_json(), self.folder, Path(place), markdown)[0][0]
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `results.json` holds them; docs/json.md lists the fields."""
         return {
@@ -59,5 +90,6 @@ class Comparison:
             **self.settings,
             "one_test_set": self.one_test_set,
             "arms": [arm.to_json() for arm in self.arms],
+            "power": {"before": self.power_before, "after_two_seeds": self.power_after},
             "pairs": [pair_json(difference) for difference in self.pairs],
         }

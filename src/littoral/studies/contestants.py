@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
+from littoral.images.duplicates import find_duplicates
 from littoral.images.splits import label_budget, train_test_rows
 from littoral.images.store import ImageStore
+from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
-from littoral.training.arms import DEFAULT_ARMS
+from littoral.training.arms import Described
+from littoral.training.beforehand import can_be_beforehand
 from littoral.training.presets import Preset, get_arm, get_preset
 from littoral.training.recipe import Balance, Recipe
 
@@ -26,6 +30,22 @@ class Contestant:
     arm: str
     recipe: Recipe
     config: FusionNetConfig
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Parameters and multiply-accumulates of its network."""
+        return config_cost(self.config)
+
+    @property
+    def on_features(self) -> bool:
+        """Whether all it learns is one linear layer, on features that can be computed once for all its runs."""
+        return self.preset.arms[self.arm].linear and can_be_beforehand(self.config)
+
+    @property
+    def alone(self) -> Contestant:
+        """The same with no other arm in its preset, and this one described: what can be sent to another process."""
+        arm = replace(self.preset.arms[self.arm], build=Described(self.config))
+        return replace(self, preset=replace(self.preset, arms={self.arm: arm}))
 
 
 @dataclass(frozen=True)
@@ -44,18 +64,34 @@ def contestants(
     beside: Sequence[str],
     balance: Balance | None,
 ) -> dict[str, Contestant]:
-    """Each arm by the name that it goes by in the result: `arms` (None: `DEFAULT_ARMS`), then those `beside`.
+    """Each arm by the name that it goes by in the result: `arms` (None: the preset's choice), then those `beside`.
 
     The latter are `PRESET:ARM` or `PRESET:ARM@EPOCHS` and trained as their preset says, but for `balance`. Raises
     InputError for an unknown arm and for a name that comes twice.
     """
     shape, classes = data.spec().shape, len(data.class_names)
-    own = tuple(arms) if arms is not None else DEFAULT_ARMS
+    own = tuple(arms) if arms is not None else preset.compared
     names = (*own, *beside)
     if not own or len(set(names)) < len(names):
         raise InputError(f"arms must be one or more different names, got {list(names)}")
     found = {name: (preset, name, recipe) for name in own} | {name: _other(name, balance) for name in beside}
     return {name: Contestant(of, arm, how, get_arm(of, arm, shape, classes)) for name, (of, arm, how) in found.items()}
+
+
+def seeds_from(first_seed: int, seeds: int) -> range:
+    """So many seeds from `first_seed` up; raises InputError for numbers that cannot be."""
+    if seeds < 1:
+        raise InputError(f"seeds must be at least 1, got {seeds}")
+    if first_seed < 0:
+        raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
+    return range(first_seed, first_seed + seeds)
+
+
+def with_ties(data: ImageStore) -> ImageStore:
+    """The images, and which of them a split keeps together: found once, not for each seed."""
+    if data.split is None and data.ties is None:
+        return replace(data, ties=find_duplicates(data.images).ties)
+    return data
 
 
 def parts_of(data: ImageStore, seed: int, labels_per_class: int | None) -> Parts:

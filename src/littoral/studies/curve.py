@@ -17,22 +17,21 @@ from numpy.typing import NDArray
 
 from littoral.errors import InputError
 from littoral.files import write_atomically
-from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
-from littoral.model_file import load_model, save_model
-from littoral.nn.cost import config_cost
-from littoral.studies.contestants import contestants, parts_of, within_budget
+from littoral.model_file import load_model, model_from_bytes
+from littoral.studies.advice import too_few
+from littoral.studies.contestants import contestants, parts_of, seeds_from, with_ties, within_budget
 from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
 from littoral.studies.curve_result import LearningCurve
 from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
-from littoral.studies.latency import Latency
-from littoral.studies.one_run import Task, identity, one_run, surroundings
-from littoral.studies.pools import mean_opinion, pool_of, pool_of_rest
-from littoral.studies.results import ResultsFolder, StoredRun, opened, require_results_folder
-from littoral.studies.runs import Arm, Run, run_of
-from littoral.training.loop import Observer, Silent
+from littoral.studies.one_run import Study, Task, identity, surroundings
+from littoral.studies.pictures import pictures, write_pictures
+from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of_rest
+from littoral.studies.results import ResultsFolder, opened, require_results_folder
+from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
+from littoral.training.beforehand import Beforehand
 from littoral.training.presets import default_preset, get_preset
 from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, choose_device
@@ -45,6 +44,10 @@ NEAR = 1.25
 
 JUDGES = ("shallow", "deep")
 """The arms whose disagreement says which images to label next; their models are kept."""
+
+
+PICTURES = 24
+"""Pictures of images to label next that are kept for a report."""
 
 
 def default_budgets(least: int) -> tuple[int, ...]:
@@ -73,17 +76,21 @@ def curve(
     names: Sequence[str] = (),
     device: str = "auto",
     out: str | Path | None = None,
-    observer: Callable[[str, int, int], Observer] | None = None,
+    runner: Runner | None = None,
     on_run: Callable[[LearningCurve], None] | None = None,
+    on_plan: Callable[[str], None] | None = None,
     notes: Mapping[str, Any] | None = None,
+    on_features: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearningCurve:
-    """Train each of `arms` (None: `DEFAULT_ARMS`) at each of `budgets` with each seed; test each run once.
+    """Train each of `arms` (None: the preset's own choice) at each of `budgets` with each seed; test each run once.
 
     `budgets`: labels a class; None: see `default_budgets`. With one seed all budgets have the same test images, and the
     images of a smaller one are among those of a larger one. `preset` None: `few` or `swift`, by the number of labels of
     the largest budget. `unlabelled` (m, height, width, channels): images of the form of `data`, among which to find
     those to label next; None: the training images that the largest budget leaves over. `names`: what each of these
-    images, or of `data`, is called. `observer` gives one for (arm, budget, seed). The rest is as in `compare`.
+    images, or of `data`, is called. `on_plan` is told before training what so few budgets or seeds leave unsaid.
+    `on_features` is told (images done, images in all) while features of those images are computed. The rest is as in
+    `compare`.
 
     `out`: a folder for each finished run, the models of the arms shallow and deep, `results.json`, and at the end
     `curve.png` and `label_next.csv`. The same call goes on from the runs that are there; more seeds, arms and budgets
@@ -91,20 +98,15 @@ def curve(
 
     Raises InputError for a budget that a class cannot fill, before anything is trained, and as `compare` does.
     """
-    if seeds < 1:
-        raise InputError(f"seeds must be at least 1, got {seeds}")
-    if first_seed < 0:
-        raise InputError(f"a seed is a whole number from 0 up, got {first_seed}")
     if budgets is not None and (not budgets or min(budgets) < 1 or len(set(budgets)) < len(budgets)):
         raise InputError(f"budgets must be one or more different numbers from 1 up, got {list(budgets)}")
     named = None if preset is None else get_preset(preset)
     place = choose_device(device)
     if out is not None:
         require_results_folder(Path(out))
-    if data.split is None and data.ties is None:
-        data = replace(data, ties=find_duplicates(data.images).ties)  # once, not for each seed
+    data = with_ties(data)
     # a split or budget that cannot be is refused before hours of training
-    whole = {seed: parts_of(data, seed, None) for seed in range(first_seed, first_seed + seeds)}
+    whole = {seed: parts_of(data, seed, None) for seed in seeds_from(first_seed, seeds)}
     least = min(int(np.unique(data.labels[part.train], return_counts=True)[1].min()) for part in whole.values())
     amounts = default_budgets(least) if budgets is None else tuple(sorted(budgets))
     parts = {
@@ -119,39 +121,27 @@ def curve(
     chosen = default_preset(data.labels[parts[largest][first_seed].train]) if named is None else named
     recipe = chosen.recipe.lasting(epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, (), balance)
-    costs = {name: config_cost(arm.config) for name, arm in those.items()}
-    study = identity(data, chosen, recipe, place)
+    study = Study(data, identity(data, chosen, recipe, place), place)
     given = {"budgets": list(amounts), "test_images": len(whole[first_seed].test), "seeds": list(whole)}
-    settings = study | surroundings(data) | given | dict(notes or {})
-    tasks = {
-        (amount, name, seed): Task(name, arm, seed, parts[amount][seed])
+    settings = study.identity | surroundings(data) | given | dict(notes or {})
+    tasks = [
+        Task(
+            name,
+            arm,
+            seed,
+            parts[amount][seed],
+            budget=amount,
+            keep=name in JUDGES and (out is not None or amount == largest),  # in a folder for larger budgets to come
+        )
         for seed in whole
         for amount in amounts
         for name, arm in those.items()
-    }
-    runs: dict[tuple[int, str, int], Run] = {}
-    latencies: dict[str, Latency] = {}
-    models: dict[tuple[str, int], TrainedModel] = {}  # of the judges at the largest budget, as far as trained now
-
-    def take(amount: int, run: StoredRun) -> None:
-        runs[amount, run.arm, run.seed] = run_of(run)
-        latencies.setdefault(run.arm, Latency(**run.figures["latency"]))
+    ]
+    finished: list[Finished] = []
 
     def result() -> LearningCurve:
-        found = {
-            (amount, name): tuple(runs[amount, name, seed] for seed in whole if (amount, name, seed) in runs)
-            for amount in amounts
-            for name in those
-        }
-        points = {
-            amount: tuple(
-                Arm(name, cost.params, cost.macs, latencies[name], found[amount, name])
-                for name, cost in costs.items()
-                if found[amount, name]
-            )
-            for amount in amounts
-        }
-        return LearningCurve(points, complete=False, settings=settings)
+        points = {amount: arms_with_runs(those, finished, amount) for amount in amounts}
+        return LearningCurve(points, complete=False, settings=settings, folder=None if out is None else Path(out))
 
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out), of_budgets=True))
@@ -163,49 +153,45 @@ def curve(
                 on_run(so_far)
 
         if folder is not None:
-            for amount in sorted({*folder.budgets(), *amounts}):
-                made = {(name, seed): task.made for (of, name, seed), task in tasks.items() if of == amount}
-                for stored in folder.at(amount).asked(study, made):
-                    if stored.arm not in JUDGES or _model_file(folder, amount, stored.arm, stored.seed).exists():
-                        take(amount, stored)
-            if 0 < len(runs) < len(tasks):
+            finished += found(study, tasks, folder)
+            if 0 < len(finished) < len(tasks):
                 tell(result())
-        for (amount, name, seed), task in tasks.items():
-            if (amount, name, seed) in runs:
-                continue
-            follow = Silent() if observer is None else observer(name, amount, seed)
-            run, trained = one_run(data, task, study, place, follow, latencies.get(name))
-            if name in JUDGES and amount == largest:
-                models[name, seed] = trained
-            if folder is not None:
-                folder.at(amount).write(run)
-                if name in JUDGES:
-                    save_model(trained, _model_file(folder, amount, name, seed))
-            take(amount, run)
-            if len(runs) < len(tasks):
+        if on_plan is not None and len(finished) < len(tasks):
+            for line in too_few(len(amounts), seeds):
+                on_plan(line)
+        for news in done(study, tasks, finished, folder, one_by_one() if runner is None else runner):
+            finished.append(news if folder is None else replace(news, model=None))  # the folder has it
+            if len(finished) < len(tasks):
                 tell(result())
 
-        def opinion(name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-            for seed in whole:
-                if (name, seed) not in models and folder is not None:
-                    models[name, seed] = load_model(_model_file(folder, largest, name, seed))
-            return mean_opinion(pool, {seed: models[name, seed] for seed in whole}, place)
+        def opinion(name: str, of_pool: Beforehand | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+            those = [it for it in finished if it.task.name == name and it.task.budget == largest]
+            return mean_opinion(pool, {it.task.seed: _model(it, folder) for it in those}, place, of_pool)
 
         following: LabelNext | None = None
         if set(JUDGES) <= set(those):
-            (rows, shallow), (_, deep) = (opinion(name) for name in JUDGES)
+            judges = [those[name].config for name in JUDGES if those[name].on_features]
+            of_pool = pool_features(pool, judges, data, place, on_features) if judges else None
+            (rows, shallow), (_, deep) = (opinion(name, of_pool) for name in JUDGES)
             following = label_next(shallow, deep, rows, pool.names, data.class_names)
         so_far = result()
         classes = class_errors(judged(so_far.points[largest]), data.labels, data.class_names)
-        finished = replace(so_far, complete=True, classes=classes, label_next=following)
-        tell(finished)
+        whole_result = replace(so_far, complete=True, classes=classes, label_next=following)
+        tell(whole_result)
         if folder is not None:
-            write_atomically(folder.path / "curve.png", curve_png(finished))
+            write_atomically(folder.path / "curve.png", curve_png(whole_result))
             if following is not None:
                 write_atomically(folder.path / "label_next.csv", following.to_csv().encode())
-    return finished
+            if following is not None and following.images:
+                rows = np.sort(np.array([image.row for image in following.images[:PICTURES]], np.int64))
+                write_pictures(folder.path, pictures(pool.images, rows, pool.names))
+    return whole_result
 
 
-def _model_file(folder: ResultsFolder, budget: int, arm: str, seed: int) -> Path:
-    """Where the model of a run is kept: beside it."""
-    return folder.at(budget).file(arm, seed).with_suffix(".safetensors")
+def _model(finished: Finished, folder: ResultsFolder | None) -> TrainedModel:
+    """The model of a run, from the folder where there is one."""
+    task = finished.task
+    if folder is not None:
+        return load_model(folder.at(task.budget).model(task.name, task.seed))
+    assert finished.model is not None  # the task asked to keep it
+    return model_from_bytes(finished.model, task.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from littoral.evaluation.paired import Difference
@@ -21,7 +22,8 @@ class LearningCurve:
     """The arms that have at least one run, by budget, and what was given. `complete` once every run is there.
 
     What is said of all budgets together, from `fits` to `advice`, is empty before that. `classes`: errors of the
-    judged arm at the largest budget. `label_next`: None where one of the arms shallow and deep is missing.
+    judged arm at the largest budget. `label_next`: None where one of the arms shallow and deep is missing. `folder`:
+    where the runs are kept; None: nowhere.
     """
 
     points: Points
@@ -29,6 +31,12 @@ class LearningCurve:
     settings: dict[str, Any]
     classes: tuple[ClassErrors, ...] = ()
     label_next: LabelNext | None = None
+    folder: Path | None = None
+
+    @property
+    def finished(self) -> int:
+        """How many runs there are."""
+        return sum(len(arm.runs) for arms in self.points.values() for arm in arms)
 
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
@@ -54,6 +62,16 @@ class LearningCurve:
             advice.of_classes(arm.name, largest, self.classes, 1 - arm.mean),
             advice.of_images(self.label_next),
         )
+
+    def report(self, place: str | Path, markdown: bool = False) -> Path:
+        """Write report.html and results.json into the folder `place`, made when its parent exists; return the page.
+
+        It shows images to label next where the runs were kept, by `curve(out=...)`; else it says that it leaves them
+        out. `markdown`: report.md too. Raises InputError where `place` has other results.
+        """
+        from littoral.report.write import write_result  # for who calls from Python; nothing else here knows of pages
+
+        return write_result(self.to_json(), self.folder, Path(place), markdown)[0][0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `results.json` holds them; docs/json.md lists the fields."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,7 +14,9 @@ from littoral.studies.notable import judged_among, worth_keeping
 from littoral.studies.occlusion import occlusion
 from littoral.studies.pictures import MOST, pictures, write_pictures
 from littoral.studies.pooled import pooled
-from littoral.studies.results import ANSWER, Looks, ResultsFolder
+from littoral.studies.results import ResultsFolder
+from littoral.studies.runs import Arm
+from littoral.studies.stored import ANSWER, Looks
 from littoral.training.run import TrainedModel
 
 LOOKED_AT = 8
@@ -32,16 +34,14 @@ def looks(trained: TrainedModel, test: ImageStore, rows: Int64[np.ndarray, " n"]
     return Looks(rows[some], occlusion(answer, np.asarray(test.images[some]), test.labels[some]))
 
 
-def keep_pictures(
-    folder: ResultsFolder, data: ImageStore, runs: Mapping[str, Collection[int]], names: Sequence[str]
-) -> None:
-    """Leave the images that a report of these runs, seeds by arm, may show; `names` of all images of `data`, or none.
+def keep_pictures(folder: ResultsFolder, data: ImageStore, those: Sequence[Arm], names: Sequence[str]) -> None:
+    """Leave the images that a report of these arms' runs may show; `names` of all images of `data`, or none.
 
     Where there is no run there is nothing to leave.
     """
-    stored = {arm: [folder.read(arm, seed) for seed in sorted(seeds)] for arm, seeds in runs.items() if seeds}
+    stored = {arm.name: [folder.read(arm.name, run.seed) for run in arm.runs] for arm in those}
     if stored:
         first = [run.looks.index.tolist() for those in stored.values() for run in those if run.looks is not None]
         arms = {arm: pooled(those) for arm, those in stored.items()}
         rows = worth_keeping(arms, judged_among(list(arms)), first[0] if first else [], MOST)
-        write_pictures(folder.path, pictures(data, rows, names))
+        write_pictures(folder.path, pictures(data.images, rows, names))

@@ -5,7 +5,7 @@ The statistics are `evaluation/paired.py` and `evaluation/power.py`; here runs a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -52,6 +52,12 @@ def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
 def pair_json(difference: Difference) -> dict[str, Any]:
     """The pair as `results.json` holds it."""
     return asdict(difference) | {"ci95": list(difference.ci95), "verdict": verdict(difference)}
+
+
+def pair_from_json(pair: Mapping[str, Any]) -> Difference:
+    """The pair of which `pair_json` made this; fields that it does not know are left aside."""
+    values = {name: pair[name] for name in Difference.__dataclass_fields__}
+    return Difference(**(values | {"ci95": (pair["ci95"][0], pair["ci95"][1])}))
 
 
 def power_before(seeds: int, train_images: int, test_images: int, one_test_set: bool, expected_error: float) -> str:

@@ -1,6 +1,6 @@
 """One run of a study, an arm trained with a seed and tested once, and what decides it: a folder tells runs by that.
 
-Which runs a study has, and what they come to together, is left to `compare.py` and `curve.py`.
+Which runs a study has is left to `compare.py` and `curve.py`, where and in which order they are done to `running.py`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 import littoral
 from littoral.evaluation.metrics import evaluate
 from littoral.images.store import ImageStore
-from littoral.nn.cost import Cost, config_cost
-from littoral.nn.inference import predict_with_heads
+from littoral.model_file import can_be_slim, model_bytes
+from littoral.nn.cost import Cost
+from littoral.nn.inference import predict_from_vectors, predict_with_heads
 from littoral.studies.contestants import Contestant, Parts
+from littoral.studies.for_report import looks
 from littoral.studies.latency import Latency, measure_latency
-from littoral.studies.results import StoredRun
+from littoral.studies.stored import StoredRun
+from littoral.training.beforehand import Beforehand, features_beforehand
 from littoral.training.loop import Observer
 from littoral.training.presets import Preset
 from littoral.training.recipe import Recipe
@@ -35,13 +39,34 @@ DECIDES = ("images", "nn", "training")
 
 
 @dataclass(frozen=True)
+class Study:
+    """What all runs of a study share: the images, what tells it from other studies (see `identity`), and the device."""
+
+    data: ImageStore
+    identity: dict[str, Any]
+    place: torch.device
+
+
+@dataclass(frozen=True)
 class Task:
-    """A run to be done: who, by the name that it goes by in the result, with which seed, and on which images."""
+    """A run to be done: who, by the name that it goes by in the result, with which seed, and on which images.
+
+    `budget`: labels a class, in a study of several budgets; else None. `looks`: whether it is asked where the model
+    looks. `keep`: whether the model is wanted afterwards.
+    """
 
     name: str
     contestant: Contestant
     seed: int
     parts: Parts
+    budget: int | None = None
+    looks: bool = False
+    keep: bool = False
+
+    @property
+    def key(self) -> tuple[int | None, str, int]:
+        """What tells it from the other tasks of a study."""
+        return self.budget, self.name, self.seed
 
     @property
     def made(self) -> dict[str, Any]:
@@ -57,19 +82,34 @@ class Task:
         }
 
 
+@dataclass(frozen=True)
+class Done:
+    """A task and what came out; `model`: the content of a model file where the task asked to keep it, else None."""
+
+    task: Task
+    run: StoredRun
+    model: bytes | None = None
+
+
 def identity(data: ImageStore, preset: Preset, recipe: Recipe, place: torch.device) -> dict[str, Any]:
     """What all runs of a study share, as plain JSON: code, libraries, machine, images, preset and recipe."""
+    return software() | {
+        "threads": torch.get_num_threads(),
+        "device": str(place),
+        "data_sha256": data.fingerprint(),
+        "preset": preset.name,
+        "recipe": asdict(recipe),
+    }
+
+
+def software() -> dict[str, str]:
+    """The code, the libraries and the kind of machine that decide what a run comes to."""
     return {
         "littoral": __version__,
         "code": _code(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": str(place),
-        "data_sha256": data.fingerprint(),
-        "preset": preset.name,
-        "recipe": asdict(recipe),
     }
 
 
@@ -83,31 +123,47 @@ def surroundings(data: ImageStore) -> dict[str, Any]:
     }
 
 
+def known_features(study: Study, tasks: Iterable[Task], on_features: Callable[[int, int], None]) -> Beforehand | None:
+    """The features of all images that these runs need, of the arms that take them; None where there is no such arm."""
+    takers = [task for task in tasks if task.contestant.on_features]
+    if not takers:
+        return None
+    data = study.data
+    rows = np.concatenate([rows for task in takers for rows in (task.parts.train, task.parts.test)])
+    configs = list({task.name: task.contestant.config for task in takers}.values())
+    return features_beforehand(configs, data.images, rows, data.spec(), data.source, study.place, on_features)
+
+
 def one_run(
-    data: ImageStore,
-    task: Task,
-    study: dict[str, Any],
-    place: torch.device,
-    observer: Observer,
-    latency: Latency | None,
-) -> tuple[StoredRun, TrainedModel]:
-    """Train and test once. `study`: see `identity`; `latency` where it was measured on another run of the arm."""
-    arm, parts = task.contestant, task.parts
-    trained = fit_arm(arm.preset, arm.arm, arm.recipe, data.subset(parts.train), task.seed, place, observer)
-    test = data.subset(parts.test)
-    probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
+    study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None = None
+) -> Done:
+    """Train and test once. `latency` where it was measured on another run of the arm.
+
+    `features`: what `known_features` gave for the runs of the study.
+    """
+    arm, parts, data = task.contestant, task.parts, study.data
+    train, test = data.subset(parts.train), data.subset(parts.test)
+    opinions: dict[str, NDArray[np.float32]] = {}
+    if features is not None and arm.on_features:
+        of_train, of_test = (features.of(arm.config, rows) for rows in (parts.train, parts.test))
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, study.place, observer, features=of_train)
+        probabilities = predict_from_vectors(trained.model, of_test)
+    else:
+        trained = fit_arm(arm.preset, arm.arm, arm.recipe, train, task.seed, study.place, observer)
+        probabilities, opinions = predict_with_heads(trained.model, test.images, trained.image)
     run = StoredRun(
         arm=task.name,
         seed=task.seed,
-        study=study,
+        study=study.identity,
         made=task.made,
-        figures=_figures(trained, test, probabilities, config_cost(arm.config), latency),
+        figures=_figures(trained, test, probabilities, arm.cost, latency),
         index=parts.test,
         labels=test.labels,
         probabilities=probabilities,
         opinions=opinions,
+        looks=looks(trained, test, parts.test) if task.looks else None,
     )
-    return run, trained
+    return Done(task, run, model_bytes(trained, can_be_slim(arm.config)) if task.keep else None)
 
 
 def _code() -> str:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from littoral.errors import InputError
 from littoral.files import write_atomically
-from littoral.images.store import ImageStore
-from littoral.studies.results import npz
+from littoral.rows import ImageRows
+from littoral.studies.stored import npz
 
 MOST = 400
 """Pictures that are kept of a study."""
@@ -36,9 +36,13 @@ class Pictures:
     names: tuple[str, ...]
 
 
-def pictures(data: ImageStore, rows: Int64[np.ndarray, " n"], names: Sequence[str]) -> Pictures:
+def pictures(
+    images: UInt8[np.ndarray, "all height width channels"] | ImageRows,
+    rows: Int64[np.ndarray, " n"],
+    names: Sequence[str],
+) -> Pictures:
     """The images `rows`, at most SIDE pixels a side; without `names` they are called by their numbers."""
-    small = [_small(image) for image in np.asarray(data.images[rows])]
+    small = [_small(image) for image in np.asarray(images[rows])]
     called = [names[row] if names else f"image {row}" for row in rows.tolist()]
     return Pictures(rows, np.stack(small), tuple(called))
 

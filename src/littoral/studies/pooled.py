@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from littoral.studies.results import StoredRun
+from littoral.studies.stored import StoredRun
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,11 @@ from jaxtyping import Float64, Int64, UInt8
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore, pixel_hashes
-from littoral.nn.inference import predict_probabilities
+from littoral.nn.inference import predict_from_vectors, predict_probabilities
+from littoral.nn.model import FusionNetConfig
 from littoral.rows import ImageRows
 from littoral.studies.contestants import Parts
+from littoral.training.beforehand import Beforehand, features_beforehand
 from littoral.training.run import TrainedModel
 
 
@@ -61,16 +63,40 @@ def pool_of(
     return Pool(images, dict.fromkeys(seeds, rows), names)
 
 
+def pool_features(
+    pool: Pool,
+    configs: Sequence[FusionNetConfig],
+    data: ImageStore,
+    place: torch.device,
+    on_progress: Callable[[int, int], None],
+) -> Beforehand | None:
+    """What these networks fuse of all images that a seed may judge, computed once; None where there is no such image.
+
+    `data`: the images that the study trains on, which are of the same form.
+    """
+    rows = np.concatenate(list(pool.rows.values()))
+    if not len(rows):
+        return None
+    return features_beforehand(configs, pool.images, rows, data.spec(), data.source, place, on_progress)
+
+
 def mean_opinion(
-    pool: Pool, models: Mapping[int, TrainedModel], place: torch.device
+    pool: Pool, models: Mapping[int, TrainedModel], place: torch.device, features: Beforehand | None = None
 ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, "n classes"]]:
-    """Rows that a seed may judge, and the mean probabilities that the models of these seeds give each of them."""
+    """Rows that a seed may judge, and the mean probabilities that the models of these seeds give each of them.
+
+    `features`: see `pool_features`; None: the models see the images.
+    """
     classes = len(next(iter(models.values())).class_names)
     total, judges = np.zeros((len(pool.images), classes)), np.zeros(len(pool.images), np.int64)
     for seed, trained in models.items():
         rows = pool.rows[seed]
-        images = pool.images.take(rows) if isinstance(pool.images, ImageRows) else pool.images[rows]
-        total[rows] += predict_probabilities(trained.model.to(place), images, trained.image)
+        model = trained.model.to(place)
+        if features is not None:
+            total[rows] += predict_from_vectors(model, features.of(model.config, rows))
+        else:
+            images = pool.images.take(rows) if isinstance(pool.images, ImageRows) else pool.images[rows]
+            total[rows] += predict_probabilities(model, images, trained.image)
         judges[rows] += 1
     found = np.flatnonzero(judges)
     return found, total[found] / judges[found, None]

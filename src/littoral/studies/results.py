@@ -2,39 +2,24 @@
 
 Where a study has several label budgets, the runs with 10 labels a class are in `runs/10/`.
 
-A run's file is an npz archive of numbers and of JSON as text; nothing in it is ever unpickled. What a study is, and
-what its runs are made of, is not known here.
+What is in a run's file is `stored.py`. What a study is, and what its runs are made of, is not known here.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
-
-import numpy as np
-from numpy.typing import NDArray
 
 from littoral.errors import InputError
 from littoral.files import held_alone, require_folder, write_atomically
-
-FORMAT = "littoral-run-1"
-
-OPINION = "opinion."
-"""What the names of the arrays with a head's probabilities begin with."""
-
-ANSWER = "answer"
-"""What the maps of the model's answer, all heads together, go by."""
-
-LOOK, LOOKED_AT = "look.", "looked_at"
-"""The same of the maps of where it looks, and the name of the array with their images."""
+from littoral.studies.stored import StoredRun, read_run, run_bytes
+from littoral.words import count
 
 SHOWN = 8
 """Differences that are named one by one; the rest is counted."""
@@ -57,42 +42,6 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What `occlusion.py` finds on the images `index` (m, rows of the data): by answer, m × rows × columns, in bits."""
-
-    index: NDArray[np.int64]
-    maps: Mapping[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A finished run: what decided it, what came out, and what was predicted for each test image.
-
-    `study`: what all runs of a folder share; `made`: what decided this one besides; `figures`: what came out, with the
-    cost. All three are plain JSON. `index` (n): rows of the test images in the data that were loaded; `labels` (n):
-    their classes; `probabilities` (n × classes); `opinions`: the same of each head alone, where there are several;
-    `looks`: where it looks on a few images, None where that was not asked.
-    """
-
-    arm: str
-    seed: int
-    study: Mapping[str, Any]
-    made: Mapping[str, Any]
-    figures: Mapping[str, Any]
-    index: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    opinions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    looks: Looks | None = None
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether each test image was told right, (n)."""
-        right: NDArray[np.bool_] = self.probabilities.argmax(1) == self.labels
-        return right
-
-
-@dataclass(frozen=True)
 class ResultsFolder:
     """The folder at `path`. Reading needs no lock: files are written whole. Who writes holds it, by `opened`.
 
@@ -102,8 +51,8 @@ class ResultsFolder:
     path: Path
     budget: int | None = None
 
-    def at(self, budget: int) -> ResultsFolder:
-        """The same folder, for the runs with so many labels a class."""
+    def at(self, budget: int | None) -> ResultsFolder:
+        """The same folder, for the runs with so many labels a class; None: of a study of one budget."""
         return replace(self, budget=budget)
 
     def budgets(self) -> list[int]:
@@ -131,55 +80,22 @@ class ResultsFolder:
                     found.append((arm, seed))
         return sorted(found)
 
+    def count(self) -> int:
+        """How many finished runs there are, of all budgets."""
+        return sum(len(self.at(budget).finished()) for budget in (None, *self.budgets()))
+
+    def model(self, arm: str, seed: int) -> Path:
+        """Where the model of a run lies, in studies that keep it: beside the run."""
+        return self.file(arm, seed).with_suffix(".safetensors")
+
     def read(self, arm: str, seed: int) -> StoredRun:
         """A finished run; raises InputError, which names the file, where it is not whole."""
-        path = self.file(arm, seed)
-        try:
-            with ZipFile(path) as archive:
-                if archive.testzip() is not None:
-                    raise BadZipFile
-            with np.load(path, allow_pickle=False) as arrays:
-                record = json.loads(str(arrays["record"]))
-                run = StoredRun(
-                    record["arm"],
-                    record["seed"],
-                    record["study"],
-                    record["made"],
-                    record["figures"],
-                    arrays["index"],
-                    arrays["labels"],
-                    arrays["probabilities"],
-                    _beginning(OPINION, arrays),
-                    Looks(arrays[LOOKED_AT], _beginning(LOOK, arrays)) if LOOKED_AT in arrays else None,
-                )
-            whole = record["format"] == FORMAT and (run.arm, run.seed) == (arm, seed)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, BadZipFile):
-            whole = False
-        if not whole:
-            raise InputError(f"{path} is not the whole file of a finished run: delete it, and the run is done again")
-        return run
+        return read_run(self.file(arm, seed), arm, seed)
 
     def write(self, run: StoredRun) -> None:
         """Keep a finished run, whole or not at all."""
-        record = {
-            "format": FORMAT,
-            "arm": run.arm,
-            "seed": run.seed,
-            "study": run.study,
-            "made": run.made,
-            "figures": run.figures,
-        }
-        arrays: dict[str, NDArray[Any]] = {
-            "record": np.array(json.dumps(record)),
-            "index": run.index,
-            "labels": run.labels,
-            "probabilities": run.probabilities,
-        }
-        arrays |= {OPINION + name: values for name, values in run.opinions.items()}
-        if run.looks is not None:
-            arrays |= {LOOKED_AT: run.looks.index} | {LOOK + name: maps for name, maps in run.looks.maps.items()}
         self.runs.mkdir(exist_ok=True)
-        write_atomically(self.file(run.arm, run.seed), npz(arrays))
+        write_atomically(self.file(run.arm, run.seed), run_bytes(run))
 
     def write_results(self, document: Mapping[str, Any]) -> None:
         """Write `results.json` over the last one."""
@@ -193,7 +109,7 @@ class ResultsFolder:
         """
         at, kind = "", "comparison"
         if self.budget is not None:
-            at, kind = f" at {self.budget} labels a class", "learning curve"
+            at, kind = f" at {count(self.budget, 'label')} a class", "learning curve"
         for arm, seed in self.finished():
             run = self.read(arm, seed)
             found = differences(run.study, study)
@@ -207,18 +123,6 @@ class ResultsFolder:
                 )
             if (arm, seed) in made:
                 yield run
-
-
-def npz(arrays: Mapping[str, NDArray[Any]], packed: bool = False) -> bytes:
-    """The arrays as the content of an npz file, compressed where `packed`; equal arrays make equal files."""
-    content = io.BytesIO()
-    with ZipFile(content, "w") as archive:
-        for name, values in arrays.items():
-            member = ZipInfo(f"{name}.npy")  # of no date
-            member.compress_type = ZIP_DEFLATED if packed else ZIP_STORED
-            with archive.open(member, "w") as place:
-                np.lib.format.write_array(place, values, allow_pickle=False)
-    return content.getvalue()
 
 
 def require_results_folder(path: Path) -> None:
@@ -254,10 +158,6 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [
         f"{OPTIONS.get(name, name)} was {_shown(before.get(name))}, is {_shown(after.get(name))}" for name in fields
     ]
-
-
-def _beginning(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from littoral.evaluation.intervals import mean_over_seeds, wilson
 from littoral.studies.latency import Latency
-from littoral.studies.results import StoredRun
+from littoral.studies.stored import StoredRun
 
 LEAST_SEEDS = 3
 """Runs that an interval over seeds takes: of two, Student's t, with one degree of freedom, mostly reaches 0 and 1."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from littoral.errors import InputError
 from littoral.nn.branch import BranchConfig
 from littoral.nn.cost import config_cost
 from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.attention import AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import BilinearConfig
-from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.gated import GatedConfig
 from littoral.nn.fusion.late import LateConfig
 from littoral.nn.fusion.sum import SumConfig
@@ -35,10 +35,30 @@ PROBE_CELLS = 4
 
 @dataclass(frozen=True)
 class Arm:
-    """`linear`: its only weights are those of one linear head, and they are not trained but fitted, by `probe.py`."""
+    """`linear`: its only weights are those of one linear head, and they are not trained but fitted, by `probe.py`.
+
+    `grouped`: by `groups.py`, also where there is one group of features, as one arm among others with several.
+    """
 
     build: Build
     linear: bool = False
+    grouped: bool = False
+
+
+@dataclass(frozen=True)
+class Described:
+    """A `Build` of one architecture that is there already, for images of its shape and its number of classes."""
+
+    config: FusionNetConfig
+
+    def __call__(self, image_shape: ImageShape, classes: int) -> FusionNetConfig:
+        """The architecture; raises InputError for other images and classes."""
+        if (image_shape, classes) != (self.config.image_shape, self.config.classes):
+            raise InputError(
+                f"it is for images of {self.config.image_shape} (channels, height, width) and {self.config.classes} "
+                f"classes, got {image_shape} and {classes}"
+            )
+        return self.config
 
 
 def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping[str, Arm]:
@@ -46,7 +66,7 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
 
     `matched` is `single` at the multiply-accumulates of `fused`, within 3 %; `matched-ensemble` two of it that cost
     this together and are trained side by side, their log-probabilities averaged; `probe` a linear head on features
-    that nothing is learned in; `fused-…` the fused network with another fusion of the same branches.
+    that nothing is learned in; `fused-…` the fused network, which concatenates, with another fusion of its branches.
     """
 
     def alone(image_shape: ImageShape, classes: int) -> FusionNetConfig:
@@ -58,7 +78,7 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
         twins = {f"{name}1": branch, f"{name}2": branch}
         return replace(member, branches=twins, fusion=LateConfig(), branch_heads=True)
 
-    others = (SumConfig(), GatedConfig(), AttentionConfig(), BilinearConfig(), LateConfig(), ConcatConfig())
+    others = (SumConfig(), GatedConfig(), AttentionConfig(), BilinearConfig(), LateConfig())
     return {
         "fused": Arm(fused),
         "shallow": Arm(shallow),
@@ -66,12 +86,12 @@ def arms_of(fused: Build, shallow: Build, deep: Build, single: Build) -> Mapping
         "matched": Arm(alone),
         "matched-ensemble": Arm(ensemble),
         "probe": Arm(probe, linear=True),
-        **{f"fused-{fusion.type}": Arm(_with(fusion, fused)) for fusion in others},
+        **{f"fused-{fusion.type}": Arm(with_fusion(fusion, fused)) for fusion in others},
     }
 
 
-def _with(fusion: FusionConfig, fused: Build) -> Build:
-    """The fused network with another fusion."""
+def with_fusion(fusion: FusionConfig, fused: Build) -> Build:
+    """A network with another fusion."""
 
     def build(image_shape: ImageShape, classes: int) -> FusionNetConfig:
         config = fused(image_shape, classes)

@@ -1,7 +1,7 @@
 """The probe: a linear head on features that nothing is learned in, fitted at once.
 
-It is what a network has to beat to be worth its training. The features of one branch are fitted by logistic regression,
-those of several by `groups.py`. Leaves to others: which features (`arms.py`).
+It is what a network has to beat to be worth its training. One feature is fitted by logistic regression where
+nothing else is said, several by `groups.py`. Leaves to others: which features (`arms.py`).
 """
 
 from __future__ import annotations
@@ -75,19 +75,24 @@ def fit_probe(
     spec: ImageSpec,
     weights: Float64[np.ndarray, " n"] | None,
     device: torch.device,
+    features: Float32[np.ndarray, "n size"] | None = None,
+    grouped: bool = False,
 ) -> tuple[EpochRecord, ProbeFit | GroupedProbeFit]:
     """Fit the head of `model`, one linear layer on concatenated features, in place, to images as they are stored.
 
-    `weights`: how much each image counts, or None. Loss and accuracy of the record are those on these images. Raises
-    InputError where all images are of one class.
+    `weights`: how much each image counts, or None. `features`: what the branches make of the images, one after the
+    other, where that is known; None: it is computed, and the time that takes is part of the record. `grouped`: one
+    feature is fitted by `groups.py` too, as several are, in place of logistic regression. Loss and accuracy
+    of the record are those on these images. Raises InputError where all images are of one class.
     """
     if len(np.unique(labels)) < 2:
         raise InputError("a probe needs images of two classes or more")
     start = time.perf_counter()
     model.to(device)
-    features = branch_vectors(model, images, spec)
+    features = branch_vectors(model, images, spec) if features is None else features
     sizes = {name: feature.size for name, feature in model.config.fused_specs().items()}
-    linear = _logistic(features, labels, weights) if len(sizes) == 1 else _grouped(features, sizes, labels, weights)
+    alone = len(sizes) == 1 and not grouped
+    linear = _logistic(features, labels, weights) if alone else _grouped(features, sizes, labels, weights)
     lay_into_head(model, linear.classes, linear.weight, linear.bias)
     seconds = time.perf_counter() - start
     logs: Float[np.ndarray, "n present"] = log_softmax(features @ linear.weight.T.astype(np.float32) + linear.bias, 1)

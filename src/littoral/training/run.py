@@ -6,19 +6,20 @@ import datetime
 import hashlib
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
-from torch import nn
+from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor, nn
 
 from littoral.errors import InputError
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
+from littoral.nn.calibrated import CalibratedNet, Calibration
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
 from littoral.specs import ImageSpec
@@ -38,13 +39,23 @@ from littoral.version import __version__
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """All that a model file holds: weights, images, classes, recipe, and the record of how it was made (plain JSON)."""
+    """All that a model file holds: weights, images, classes, recipe, and the record of how it was made (plain JSON).
+
+    `calibration`, where the model was calibrated, and the tensors that go with it.
+    """
 
     model: FusionNet
     image: ImageSpec
     class_names: tuple[str, ...]
     recipe: Recipe
     record: dict[str, Any]
+    calibration: Calibration | None = None
+    calibration_tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def calibrated(trained: TrainedModel) -> CalibratedNet:
+    """The network of a trained model with its calibration, ready to answer, where the model's weights are."""
+    return CalibratedNet(trained.model, trained.calibration, trained.calibration_tensors).eval()
 
 
 def fit_arm(
@@ -61,6 +72,7 @@ def fit_arm(
     sample_weight: Float64[np.ndarray, " n"] | None = None,
     time_budget: float | None = None,
     unlabelled: UInt8[np.ndarray, "m height width channels"] | None = None,
+    features: Float32[np.ndarray, "n size"] | None = None,
 ) -> TrainedModel:
     """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
 
@@ -73,7 +85,8 @@ def fit_arm(
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
     An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, and `probe` in the
-    record tells how it went. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
+    record tells how it went. `features`: what the branches of such an arm make of the images, see `beforehand.py`;
+    None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
     tells what was learned; that takes as long as the training.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
@@ -158,7 +171,9 @@ def fit_arm(
     model = seeded_model(config, seed)
     left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
     if linear:
-        fitted, fit = fit_probe(model, store.images, store.labels, spec, weights, device)
+        fitted, fit = fit_probe(
+            model, store.images, store.labels, spec, weights, device, features, preset.arms[arm].grouped
+        )
         observer.on_start(Plan(len(store.images), fitted.step, fitted.step, 0))
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}

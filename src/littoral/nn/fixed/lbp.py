@@ -39,7 +39,9 @@ def patterns(
     height, width = images.shape[2:]
     middle = images.detach()
     padded = F.pad(middle, (reach,) * 4, mode="replicate")
-    code = torch.zeros(images.shape, dtype=torch.uint8 if points <= 8 else torch.int32, device=images.device)
+    # ONNX's sums know no bytes
+    small = points <= 8 and not torch.compiler.is_exporting()
+    code = torch.zeros(images.shape, dtype=torch.uint8 if small else torch.int32, device=images.device)
     brighter = torch.empty_like(middle)
     apart: dict[tuple[int, int], Tensor] = {}
     for point in range(points):
@@ -49,7 +51,7 @@ def patterns(
                 row, column = reach + down, reach + across
                 apart[down, across] = padded[..., row : row + height, column : column + width] - middle
             brighter.add_(apart[down, across], alpha=weight)
-        code.add_((brighter >= 0).view(torch.uint8), alpha=2**point)
+        code.add_((brighter >= 0).to(code.dtype), alpha=2**point)
     return code.int()
 
 
@@ -150,4 +152,6 @@ class LbpBranch(FixedBranch):
     def computed(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         """The one tap."""
         codes = patterns(x, self.config.points, self.config.radius)
+        if torch.compiler.is_exporting():  # ONNX takes no smaller numbers as places in a table
+            codes = codes.long()
         return {"grid": histograms(self.table[codes], self.config.bins, self.config.grid)}

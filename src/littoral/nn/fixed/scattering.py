@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from littoral.errors import InputError, ShapeError
 from littoral.nn.fixed.base import FixedBranch, FixedConfig
+from littoral.nn.fixed.fourier import spectrum, squared_lengths
 from littoral.nn.fixed.wavelets import morlets, padding, smoothing
 from littoral.specs import FeatureSpec, ImageShape
 
@@ -48,10 +49,13 @@ def scattering(
     """
     channels = images.shape[1]
     scales, angles = len(filters.waves), len(filters.waves[0])
-    if len(images) == 0:  # which Fourier transforms refuse
+    if images.shape[0] == 0:  # which Fourier transforms refuse
         return images.new_zeros(0, channels * paths(scales, angles), len(filters.down[0]), len(filters.across[0]))
     tops, lefts = padding(images.shape[2], scales), padding(images.shape[3], scales)
     padded = F.pad(images, (*lefts, *tops), mode="reflect").flatten(0, 1)
+    if torch.compiler.is_exporting():  # a graph holds for any number of images, and has no parts
+        maps = _scattered(padded, filters)
+        return maps.reshape(-1, channels * maps.shape[1], *maps.shape[2:])
     count = max(1, PART // (angles * padded.shape[1] * padded.shape[2]))
     maps = torch.cat([_scattered(padded[start : start + count], filters) for start in range(0, len(padded), count)])
     return maps.reshape(-1, channels * maps.shape[1], *maps.shape[2:])
@@ -59,15 +63,15 @@ def scattering(
 
 def _scattered(images: Float[Tensor, "batch high wide"], filters: Filters) -> Float[Tensor, "batch paths rows columns"]:
     """All paths of padded images of one channel."""
-    spectrum = torch.fft.fft2(images).unsqueeze(1)
+    pairs = spectrum(images).unsqueeze(1)
     scales = range(len(filters.waves))
     orders, second = [_smoothed(images.unsqueeze(1), filters, 0)], []
     for scale in scales:
-        first = lengths(spectrum, filters.waves[scale], scale)
+        first = lengths(pairs, filters.waves[scale], scale)
         orders.append(_smoothed(first, filters, scale))
         if scale == scales[-1]:
             break
-        again = torch.fft.fft2(first).unsqueeze(2)
+        again = spectrum(first).unsqueeze(2)
         wider = [
             _smoothed(lengths(again, _lowest(filters.waves[other], scale), other - scale), filters, other)
             for other in scales[scale + 1 :]
@@ -82,22 +86,20 @@ def paths(scales: int, angles: int) -> int:
 
 
 def lengths(
-    spectrum: Complex[Tensor, "*maps high wide"], waves: Float[Tensor, "angles high wide"], halvings: int
+    pairs: Float[Tensor, "*maps high pairs"], waves: Float[Tensor, "angles high wide"], halvings: int
 ) -> Float[Tensor, "*outputs rows columns"]:
     """The lengths of a map's complex answers to some wavelets, at each 2^halvings-th place down and across.
 
     To take each second place is to add up the quarters of a spectrum, which leaves a smaller one to transform back.
     """
-    # real and imaginary parts side by side; the first quarters are added as they are made, to touch little memory
-    pairs, factors = torch.view_as_real(spectrum).flatten(-2), (waves * 0.25**halvings).repeat_interleave(2, dim=-1)
+    # the first quarters are added as they are made, to touch little memory
+    factors = (waves * 0.25**halvings).repeat_interleave(2, dim=-1)
     answers = pairs * factors if halvings == 0 else _sum_of_products(_quarters(pairs), _quarters(factors))
     for _ in range(halvings - 1):
         upper_left, upper_right, lower_left, lower_right = _quarters(answers)
         answers = upper_left + upper_right + (lower_left + lower_right)
-    back = torch.fft.ifft2(torch.view_as_complex(answers.reshape(*answers.shape[:-1], answers.shape[-1] // 2, 2)))
     # even parts are kept off 0, where the root's slope is without bound
-    energy: Tensor = back.real.square() + back.imag.square()
-    return energy.clamp_min(1e-24).sqrt()
+    return squared_lengths(answers).clamp_min(1e-24).sqrt()
 
 
 def _sum_of_products(ones: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:

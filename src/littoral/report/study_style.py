@@ -1,4 +1,4 @@
-"""What the page of a comparison has beside the style of all pages, and its script: a click on a cell shows its images.
+"""What the pages of studies have beside the style of all pages, and a script: a click on a confusion shows its images.
 
 The script makes elements and sets their text; it puts no text into markup, asks nobody for anything and keeps nothing.
 """
@@ -28,6 +28,8 @@ svg .axis { stroke: var(--soft); }
 svg .lead { stroke: var(--soft); stroke-dasharray: 2 2; stroke-width: .8; }
 svg .reach { stroke-width: 1.8; stroke: var(--own, var(--ink)); }
 svg .curve { stroke-width: 1.8; stroke: var(--own); }
+svg .beyond { stroke-dasharray: 5 4; }
+svg .band { fill: var(--own); opacity: .13; }
 svg .better { stroke: var(--good); } svg .worse { stroke: var(--bad); } svg .open { stroke: var(--soft); }
 svg .dot.better { fill: var(--good); } svg .dot.worse { fill: var(--bad); } svg .dot.open { fill: var(--soft); }
 svg .mark { fill: var(--own); stroke: var(--paper); stroke-width: .8; }

@@ -1,4 +1,4 @@
-"""Counts and names as a person reads them."""
+"""Counts, shares and names as a person reads them."""
 
 from __future__ import annotations
 
@@ -26,3 +26,23 @@ def shortened(text: str, most: int) -> str:
 def listed(names: Sequence[str]) -> str:
     """a; a and b; a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def percent(share: float) -> str:
+    """0.9923 -> 99.23"""
+    return f"{100 * share:.2f}"
+
+
+def interval(ends: Sequence[float]) -> str:
+    """(0.9904, 0.9938) -> 99.04 to 99.38"""
+    return f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+def points(difference: float) -> str:
+    """0.0021 -> +0.21, in percentage points with its sign"""
+    return f"{100 * difference:+.2f}"
+
+
+def points_interval(ends: Sequence[float]) -> str:
+    """(-0.001, 0.0034) -> -0.10 to +0.34"""
+    return f"{points(ends[0])} to {points(ends[1])}"

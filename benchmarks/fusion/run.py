@@ -1,0 +1,206 @@
+"""Does fusing help where labels are few, and which fusion? All arms of preset few on four sets, at three budgets.
+
+    python benchmarks/fusion/run.py            # all that is missing: about eight hours on one thread
+    python benchmarks/fusion/run.py fusions    # the other fusions, on two sets: about three hours more
+    python benchmarks/fusion/run.py page       # writes README.md from the rows
+
+A run draws its labels from the training part by its seed and is tested once on the whole test part, as in
+benchmarks/labels. A row holds which test images it got wrong, so that arms are compared image by image. Finished rows
+are skipped; runs go by seeds, so that a part of the grid is a fair part.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from statistics import mean, stdev
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "labels")]
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from records import append_row, code_hash, current_rows, machine, read_rows, write_page
+from run import parts_of  # benchmarks/labels
+
+from littoral.evaluation.paired import Difference, judged_together, outcome, paired_difference
+from littoral.images.splits import label_budget
+from littoral.nn.cost import model_cost
+from littoral.nn.inference import predict_probabilities
+from littoral.training.loop import Silent
+from littoral.training.presets import get_preset
+from littoral.training.run import fit_arm
+
+torch.set_num_threads(1)
+PRESET = "few"
+CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
+ROWS = HERE / "rows.csv"
+SETS = ("mnist", "fashion-mnist", "cifar10", "signs")
+BUDGETS = (10, 30, 100)
+SEEDS = range(5)
+ARMS = ("fused", "shallow", "deep", "matched")
+FUSIONS = ("fused-sum", "fused-gated", "fused-attention", "fused-bilinear", "fused-late")
+FUSION_SETS = ("fashion-mnist", "signs")
+RATES = {"shallow": 1.6e-2, "deep": 1.6e-2, "matched": 1.6e-2}
+"""Learning rates by `choose.py`, frozen before the first run here; the others have the preset's, 8e-3."""
+
+Rows = Sequence[dict[str, str]]
+
+
+def main(names: Sequence[str], arms: Sequence[str]) -> None:
+    """Train what is missing; one row a run."""
+    preset = get_preset(PRESET)
+    for seed, name in itertools.product(SEEDS, names):
+        cells = [
+            cell
+            for budget, arm in itertools.product(BUDGETS, arms)
+            if not _finished(cell := {"data": name, "arm": arm, "budget": str(budget), "seed": str(seed)})
+        ]
+        if not cells:
+            continue
+        with parts_of(name) as (training, test):
+            for cell in cells:
+                drawn = training.subset(label_budget(training.labels, int(cell["budget"]), seed))
+                arm = cell["arm"]
+                recipe = replace(preset.recipe, learning_rate=RATES.get(arm, preset.recipe.learning_rate))
+                trained = fit_arm(preset, arm, recipe, drawn, seed, torch.device("cpu"), Silent())
+                answers = predict_probabilities(trained.model, test.images, trained.image).argmax(1)
+                right, cost = answers == test.labels, model_cost(trained.model)
+                row = {"code": CODE, "date": date.today().isoformat()} | cell
+                row |= {
+                    "accuracy": f"{right.mean():.5f}",
+                    "n": str(len(right)),
+                    "train_seconds": f"{trained.record['train_seconds']:.1f}",
+                    "params": str(cost.params),
+                    "macs": str(cost.macs),
+                }
+                print(row, flush=True)
+                append_row(ROWS, row | machine() | {"right": _packed(right)})
+
+
+def page() -> None:
+    """README.md here from page.md and the rows."""
+    rows = current_rows(ROWS, PRESET)
+    errors = ["| set | labels a class | seeds | " + " | ".join(ARMS) + " |", "|---" * (3 + len(ARMS)) + "|"]
+    for name, budget in itertools.product(SETS, BUDGETS):
+        runs = {arm: _runs(rows, name, budget, arm) for arm in ARMS}
+        seeds = set.intersection(*(set(those) for those in runs.values()))
+        if seeds:
+            cells = [_error([those[seed] for seed in seeds]) for those in runs.values()]
+            errors.append(f"| {name} | {budget} | {len(seeds)} | {' | '.join(cells)} |")
+
+    pairs = {
+        (name, budget, other): found
+        for name, budget, other in itertools.product(SETS, BUDGETS, ARMS[1:])
+        if (found := _pair(rows, name, budget, other)) is not None
+    }
+    judged = dict(zip(pairs, judged_together(list(pairs.values())), strict=True))
+    worse = sum(outcome(difference) == "worse" for difference in judged.values())
+    cells_with = sorted({(name, budget) for name, budget, _ in judged})
+    wins = sum(
+        all(outcome(difference) == "better" for cell, difference in judged.items() if cell[:2] == own)
+        for own in cells_with
+    )
+    differences = [
+        "| set | labels a class | " + " | ".join(f"fused − {arm}" for arm in ARMS[1:]) + " |",
+        "|---" * 5 + "|",
+    ]
+    for own in cells_with:
+        told = [_told(judged.get((*own, arm))) for arm in ARMS[1:]]
+        differences.append(f"| {own[0]} | {own[1]} | {' | '.join(told)} |")
+
+    others = [
+        "| set | labels a class | " + " | ".join(f"{arm[6:]} − concat" for arm in FUSIONS) + " |",
+        "|---" * 7 + "|",
+    ]
+    for name, budget in itertools.product(FUSION_SETS, BUDGETS):
+        told = [_told(_pair(rows, name, budget, arm), turned=True) for arm in FUSIONS]
+        if any(told):
+            others.append(f"| {name} | {budget} | {' | '.join(told)} |")
+    values = {
+        "code": CODE,
+        "errors": "\n".join(errors),
+        "differences": "\n".join(differences),
+        "others": "\n".join(others) if len(others) > 2 else "Not run yet.",
+        "summary": f"{len(cells_with)} of 12 cells run: fused significantly worse than an arm in {worse} pairs, "
+        f"significantly better than all three in {wins} cells",
+        "rates": ", ".join(f"{rate:g} for {arm}" for arm, rate in RATES.items()) + ", 0.008 for all others",
+        "choice": "\n".join(_choice()),
+        "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
+    }
+    write_page(HERE, values, rows)
+
+
+def _choice() -> list[str]:
+    """The table of `choose.py`: error by arm and rate."""
+    found = read_rows(HERE / "choice.csv")
+    table = ["| set | arm | 4e-3 | 8e-3 | 1.6e-2 |", "|---" * 5 + "|"]
+    for name, arm in dict.fromkeys((row["data"], row["arm"]) for row in found):
+        errors = {row["rate"]: row["error"] for row in found if (row["data"], row["arm"]) == (name, arm)}
+        table.append(
+            f"| {name} | {arm} | " + " | ".join(errors.get(rate, "") for rate in ("0.004", "0.008", "0.016")) + " |"
+        )
+    return table
+
+
+def _finished(cell: dict[str, str]) -> bool:
+    return any(row | cell == row for row in current_rows(ROWS, PRESET))
+
+
+def _runs(rows: Rows, name: str, budget: int, arm: str) -> dict[int, Bool[np.ndarray, " n"]]:
+    """Which test images each seed's run got right."""
+    cell = {"data": name, "arm": arm, "budget": str(budget)}
+    return {int(row["seed"]): _unpacked(row["right"], int(row["n"])) for row in rows if row | cell == row}
+
+
+def _pair(rows: Rows, name: str, budget: int, other: str) -> Difference | None:
+    """Fused less the other arm, on the seeds that both have; None where there is none."""
+    fused, theirs = _runs(rows, name, budget, "fused"), _runs(rows, name, budget, other)
+    seeds = sorted(fused.keys() & theirs.keys())
+    if not seeds:
+        return None
+    a, b = (np.stack([runs[seed] for seed in seeds]) for runs in (fused, theirs))
+    return paired_difference("fused", other, a, b)
+
+
+def _told(difference: Difference | None, turned: bool = False) -> str:
+    """Points with their interval, bold where significant after Holm; `turned`: the other arm less fused."""
+    if difference is None:
+        return ""
+    sign = -1 if turned else 1
+    low, high = sorted(sign * 100 * end for end in difference.ci95)
+    text = f"{sign * 100 * difference.difference:+.2f} ({low:+.2f} to {high:+.2f})"
+    return text if outcome(difference) == "open" else f"**{text}**"
+
+
+def _error(runs: Sequence[Bool[np.ndarray, " n"]]) -> str:
+    errors = [100 - 100 * float(right.mean()) for right in runs]
+    return f"{mean(errors):.2f}" + (f" (s {stdev(errors):.2f})" if len(errors) > 1 else "")
+
+
+def _packed(right: Bool[np.ndarray, " n"]) -> str:
+    return base64.b85encode(zlib.compress(np.packbits(right).tobytes(), 9)).decode()
+
+
+def _unpacked(text: str, n: int) -> Bool[np.ndarray, " n"]:
+    bits = np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
+    return np.unpackbits(bits, count=n).astype(bool)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["page"]:
+            page()
+        case ["fusions"]:
+            main(FUSION_SETS, FUSIONS)
+        case []:
+            main(SETS, ARMS)
+        case _:
+            sys.exit(__doc__)

@@ -1,0 +1,42 @@
+"""`--log tensorboard:DIR`: curves of a training beside its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from littoral.errors import InputError
+
+if TYPE_CHECKING:
+    from littoral.training.loop import Observer
+
+KIND = "tensorboard"
+
+
+def log_folder(text: str | None) -> Path | None:
+    """The folder that `--log` names, None where it is not given; refuses what is not `tensorboard:DIR`."""
+    if text is None:
+        return None
+    kind, colon, folder = text.partition(":")
+    if kind != KIND or not colon or not folder:
+        raise InputError(f"--log must be {KIND}:DIR, with the folder that the curves go into, got {text!r}")
+    return Path(folder)
+
+
+@contextmanager
+def followed(title: str, quiet: bool, log: Path | None) -> Iterator[Observer]:
+    """What `follow` gives and, with a folder, one that writes curves into it."""
+    from littoral.cli.progress import follow
+    from littoral.training.tensorboard import Several, TensorBoard
+
+    with follow(title, quiet) as progress:
+        if log is None:
+            yield progress
+            return
+        curves = TensorBoard(log)
+        try:
+            yield Several([progress, curves])
+        finally:
+            curves.close()

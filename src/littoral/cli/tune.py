@@ -1,0 +1,154 @@
+"""`littoral tune`: a better recipe, widths and fusion for a preset, within what a model may cost; as a preset file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from littoral.cli import options
+from littoral.cli.data import data_json, parse_size, read_data
+from littoral.cli.output import print_json, print_table, print_wrapped, say
+from littoral.cli.settings import set_threads
+from littoral.words import count, interval, percent
+
+if TYPE_CHECKING:
+    from littoral.studies.tune_result import Candidate, Tuning
+
+
+def tune(
+    context: typer.Context,
+    data: options.Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for preset.toml, results.json and front.png; made when its parent exists.",
+            show_default="nothing is kept",
+        ),
+    ] = None,
+    preset: options.Preset = None,
+    time_budget: Annotated[
+        float | None, typer.Option(help="Seconds for all of it.", show_default="600, without --candidates")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Candidates to train at most.", show_default="as many as fit into the time")
+    ] = None,
+    max_macs: Annotated[
+        int | None, typer.Option(help="Multiply-accumulates of one image at most.", show_default="any")
+    ] = None,
+    max_latency: Annotated[
+        float | None, typer.Option(help="Milliseconds for one image at most, measured here.", show_default="any")
+    ] = None,
+    max_file: Annotated[
+        float | None, typer.Option(help="Kilobytes of the model file at most.", show_default="any")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the training part to judge candidates on.")] = 4,
+    seed: options.Seed = 0,
+    labels_per_class: options.LabelsPerClass = None,
+    size: options.Size = None,
+    channels: options.Channels = None,
+    resize: options.ResizeBy = "pad",
+    group: options.Group = None,
+    group_from: options.GroupFrom = None,
+    allow_outside: options.AllowOutside = False,
+    memory: options.Memory = None,
+    data_dir: options.DataDir = None,
+    strict: options.Strict = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Search a preset's recipe, widths and fusion on folds of the training part; test the one chosen, once.
+
+    Example: littoral tune mnist --preset swift --max-macs 500000 --time-budget 1200 --out tuned
+    """
+    import shlex
+
+    from littoral.studies import tune as study
+    from littoral.studies.tune_space import Limits
+    from littoral.training.presets import get_preset
+
+    limits = Limits(
+        max_macs,
+        None if max_latency is None else max_latency / 1e3,
+        None if max_file is None else int(max_file * 1e3),
+    )
+    set_threads(threads)
+    study.require_tuning(preset, time_budget, candidates, out)
+    loaded = read_data(
+        data,
+        parse_size(size),
+        channels,
+        resize,
+        group,
+        group_from,
+        allow_outside,
+        memory,
+        data_dir,
+        strict,
+        quiet,
+        largest=None if preset is None else get_preset(preset).largest,
+    )
+    found = study.tune(
+        loaded.store,
+        preset=preset,
+        limits=limits,
+        time_budget=600.0 if time_budget is None and candidates is None else time_budget,
+        candidates=candidates,
+        folds=folds,
+        seed=seed,
+        labels_per_class=labels_per_class,
+        device=device,
+        out=out,
+        on_candidate=None if quiet else lambda candidate: say(_line(candidate, folds)),
+        notes={"command": shlex.join(["littoral", *context.obj])} | data_json(loaded),
+    )
+    if json:
+        print_json(found.to_json())
+        return
+    _print(found, out)
+
+
+def _line(candidate: Candidate, folds: int) -> str:
+    """One candidate, as it is done."""
+    start = f"candidate {candidate.number + 1}: {candidate.fate}"
+    if not candidate.folds:
+        return f"{start}: {candidate.reason}"
+    why = f": {candidate.reason}" if candidate.reason else ""
+    on = f"{len(candidate.folds)} of {count(folds, 'fold')}"
+    return f"{start}, {percent(candidate.accuracy)} % on {on}, {candidate.seconds:.0f} s{why}"
+
+
+def _print(found: Tuning, out: Path | None) -> None:
+    """The candidates that no other beats, the one chosen, and its test, on standard output."""
+    print_table(
+        ["candidate", "acc % on folds", "MACs", "ms an image", "file kB", "fusion", "rate", "steps", "augment"],
+        [
+            [
+                f"{one.number + 1}{' (chosen)' if one.number == found.chosen.number else ''}",
+                percent(one.accuracy),
+                f"{one.price.macs:,}",
+                f"{1e3 * one.price.latency:.2f}",
+                f"{one.price.file / 1e3:.0f}",
+                "as it is" if one.variant.fusion is None else one.variant.fusion.type,
+                f"{one.variant.recipe.learning_rate:.2g}",
+                f"{one.variant.recipe.total_steps(found.settings['train_images']):,}",
+                "no" if one.variant.recipe.augment is None else "yes",
+            ]
+            for one in found.front
+            if one.price is not None and one.variant.recipe is not None
+        ],
+    )
+    trained = sum(bool(one.folds) for one in found.candidates)
+    print_wrapped(
+        f"{count(trained, 'candidate')} trained, {len(found.candidates) - trained:,} refused; shown are those that no "
+        "other beats in accuracy, MACs and latency at once. Accuracies are of folds of the training part."
+    )
+    print_wrapped(
+        f"the chosen one, trained on all of it and tested once: {percent(found.test.accuracy)} % "
+        f"({interval(found.test.ci95)}, over {found.test.n:,} test images of this one seed)"
+    )
+    if out is not None:
+        print(f"preset: {out / 'preset.toml'}, results: {out / 'results.json'}, plot: {out / 'front.png'}")

@@ -1,0 +1,1 @@
+"""One machine -> many, by Ray: who does the trainings of a study, and where."""

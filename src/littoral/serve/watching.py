@@ -1,0 +1,63 @@
+"""The model that answers now, and how a changed file takes its place: loaded beside the old one, which goes on.
+
+Requests keep the model that they began with, so none is dropped; where the new file is broken the old model stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from littoral.serve.served import Served, file_of, load_served
+
+LOG = logging.getLogger("littoral.serve")
+
+EVERY = 1.0
+"""Seconds between looks at the file. A change is taken when two looks find the same: once it is written."""
+
+Mark = tuple[int, int, int] | None
+"""When the file was changed, its size and its number; None where there is no file."""
+
+
+class Current:
+    """The model that answers. `on_change` is told whether a changed file was taken."""
+
+    def __init__(self, place: Path, threads: int, on_change: Callable[[bool], None], every: float = EVERY) -> None:
+        self._place = place
+        self._threads = threads
+        self._on_change = on_change
+        self._every = every
+        self._taken = _mark(place)
+        self.served: Served = load_served(place, threads)
+
+    async def watch(self) -> None:
+        """Look after the file until cancelled."""
+        before = self._taken
+        while True:
+            await asyncio.sleep(self._every)
+            mark = _mark(self._place)
+            if mark is not None and mark == before and mark != self._taken:
+                self._taken = mark
+                await self._take()
+            before = mark
+
+    async def _take(self) -> None:
+        try:
+            served = await asyncio.to_thread(load_served, self._place, self._threads)
+        except Exception as error:  # of onnxruntime's many kinds too: whatever is wrong with it, the old one answers
+            LOG.error("model kept", extra={"told": {"model": self.served.version, "reason": str(error)}})
+            self._on_change(False)
+            return
+        LOG.info("model changed", extra={"told": {"before": self.served.version, "model": served.version}})
+        self.served = served
+        self._on_change(True)
+
+
+def _mark(place: Path) -> Mark:
+    try:
+        found = file_of(place).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

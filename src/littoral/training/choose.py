@@ -1,0 +1,144 @@
+"""Which preset for these images: a trained one and those that train nothing, tried on the same few training images.
+
+Choosing sees training images alone. What it costs is bounded: `MOST_IMAGES` images are looked at, and the trainings
+have `SECONDS` together. Leaves to others: what is done with the choice (`fit_file.py`, `estimator.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+
+from littoral.errors import InputError
+from littoral.images.splits import grouped_folds, tied_images
+from littoral.images.store import ImageStore
+from littoral.nn.inference import predict_from_vectors, predict_probabilities
+from littoral.training.beforehand import features_beforehand
+from littoral.training.loop import Silent
+from littoral.training.presets import FEW_LABELS, Preset, default_preset, get_arm, get_preset, require_weights
+from littoral.training.run import fit_arm
+
+AUTO = "auto"
+"""What is given in place of a preset's name to have one chosen."""
+
+MOST_IMAGES = 600
+"""Training images that are looked at, as many of each class as can be."""
+
+FOLDS = 3
+
+SECONDS = 60.0
+"""For the trainings of all folds together. What trains nothing takes as long as its features: some ms an image."""
+
+CHECKED = "few"
+"""The preset that is trained for the check, where it is the default; with more labels no check is needed."""
+
+UNTRAINED = ("probe", "transfer")
+"""Of equal ones the first is taken, after the trained one."""
+
+UNCHECKED = ("transfer", "probe")
+"""With one label a class there is nothing to check on; then the first of these that can be."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The preset, and what was tried: by preset, the share (0 to 1) of `images` that fits of the others told right.
+
+    `refused`: why a preset could not be tried. `seconds`: what the choosing took. `why`: all of it in words.
+    """
+
+    preset: str
+    accuracies: Mapping[str, float]
+    refused: Mapping[str, str]
+    images: int
+    seconds: float
+    why: str
+
+
+def choose_preset(store: ImageStore, seed: int, device: torch.device) -> Choice:
+    """The preset of the best cross-validated accuracy among `few`, `probe` and `transfer`.
+
+    `store`: training images. Folds keep together what must not be parted. With more than `FEW_LABELS` images a class
+    nothing is tried: there are enough to train a network.
+    """
+    start = time.perf_counter()
+    trained = default_preset(store.labels)
+    if trained.name != CHECKED:
+        why = f"{trained.name}, since more than {FEW_LABELS:,} images a class are enough to train a network"
+        return Choice(trained.name, {}, {}, 0, 0.0, why)
+    part = store.subset(_some(store.labels))
+    able, refused = _able(part)
+    ties = tied_images(part)
+    least = min(len(np.unique(ties[part.labels == label])) for label in np.unique(part.labels))
+    if least < 2:
+        name = next((name for name in UNCHECKED if name in able), trained.name)
+        why = f"{name}, by rule: with one image of a class there is nothing to check on"
+        return Choice(name, {}, refused, 0, time.perf_counter() - start, why)
+    folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
+    right = {trained.name: _trained_right(trained, part, folds, seed, device)}
+    right |= {name: _fitted_right(preset, part, folds, seed, device) for name, preset in able.items()}
+    accuracies = {name: float(found.mean()) for name, found in right.items()}
+    best = max(accuracies, key=lambda name: accuracies[name])  # of equal ones the first
+    seconds = time.perf_counter() - start
+    told = ", ".join(f"{name} {100 * accuracy:.1f} %" for name, accuracy in accuracies.items())
+    why = (
+        f"{best}, by {folds.max() + 1}-fold cross-validation on {len(part):,} training images: {told} "
+        f"({trained.name} had at most {SECONDS / (folds.max() + 1):.0f} s a fold); it took {seconds:.0f} s"
+    )
+    return Choice(best, accuracies, refused, len(part), seconds, why)
+
+
+def _some(labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
+    """Rows of `MOST_IMAGES` images at most: the first of each class in turn."""
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    turn = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(order[np.argsort(turn, kind="stable")[: max(MOST_IMAGES, 2 * len(sizes))]])
+
+
+def _able(part: ImageStore) -> tuple[dict[str, Preset], dict[str, str]]:
+    """The presets without training that can be, and why the others cannot."""
+    able, refused = {}, {}
+    for name in UNTRAINED:
+        preset = get_preset(name)
+        try:
+            require_weights(preset, ["fused"])
+            get_arm(preset, "fused", part.spec().shape, len(part.class_names))
+            able[name] = preset
+        except InputError as error:
+            refused[name] = str(error)
+    return able, refused
+
+
+def _trained_right(
+    preset: Preset, part: ImageStore, folds: Int64[np.ndarray, " n"], seed: int, device: torch.device
+) -> Bool[np.ndarray, " n"]:
+    """Which images a network tells right that was trained on the other folds, within its share of the time."""
+    right = np.zeros(len(part), bool)
+    for fold in range(folds.max() + 1):
+        known, told = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        budget = SECONDS / (int(folds.max()) + 1)
+        model = fit_arm(preset, "fused", preset.recipe, part.subset(known), seed, device, Silent(), time_budget=budget)
+        probabilities = predict_probabilities(model.model, part.subset(told).images, model.image)
+        right[told] = probabilities.argmax(1) == part.labels[told]
+    return right
+
+
+def _fitted_right(
+    preset: Preset, part: ImageStore, folds: Int64[np.ndarray, " n"], seed: int, device: torch.device
+) -> Bool[np.ndarray, " n"]:
+    """The same of a preset without training."""
+    config = get_arm(preset, "fused", part.spec().shape, len(part.class_names))
+    rows = np.arange(len(part))
+    features = features_beforehand([config], part.images, rows, part.spec(), part.source, device).of(config, rows)
+    right = np.zeros(len(part), bool)
+    for fold in range(folds.max() + 1):
+        known, told = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        images, vectors = part.subset(known), features[known]
+        model = fit_arm(preset, "fused", preset.recipe, images, seed, device, Silent(), features=vectors)
+        right[told] = predict_from_vectors(model.model, features[told]).argmax(1) == part.labels[told]
+    return right

@@ -1,0 +1,94 @@
+"""Packing: every image once, as it was encoded, with its label, group and part; what is not whole is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from littoral.errors import InputError
+from littoral.images.load import load_data
+from littoral.images.pack import pack, read_pack
+from littoral.images.sources import read_table
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eleven files of two classes in two parts, one of them no image."""
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        folder = tmp_path / "photos" / ("test" if number % 3 == 0 else "train") / ("a", "b")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (9, 8, 3), np.uint8)).save(folder / f"p{number // 2}_{number}.png")
+    (tmp_path / "photos" / "train" / "a" / "p0_broken.png").write_bytes(b"no image")
+    return tmp_path / "photos"
+
+
+def test_a_pack_is_what_was_packed(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("littoral.images.pack.MOST_IMAGES", 4)
+    table = read_table(photos, group_from="[0-9a-z]+[.]png")
+    index = pack(table, tmp_path / "packed")
+    assert [part.images for part in index.parts] == [4, 4, 3]
+    assert index.images == 11
+    found = read_table(tmp_path / "packed")
+    assert found.images == tuple(path.read_bytes() for path in table.images if isinstance(path, Path))
+    assert (found.names, found.labels, found.groups, found.split) == (
+        (table.names, table.labels, table.groups, table.split)
+    )
+    there, here = load_data(str(tmp_path / "packed")), load_data(str(photos))
+    np.testing.assert_array_equal(there.store.images[:], here.store.images[:])
+    assert [name for name, _ in there.unreadable] == [name for name, _ in here.unreadable]
+
+
+def test_arrays_are_packed_too(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8), np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(6) % 2)
+    pack(read_table(tmp_path / "d.npz"), tmp_path / "packed")
+    there, here = load_data(str(tmp_path / "packed")), load_data(str(tmp_path / "d.npz"))
+    np.testing.assert_array_equal(there.store.images[:], here.store.images[:])
+
+
+def test_what_is_not_whole_is_refused(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    pack(read_table(photos), out)
+    with pytest.raises(InputError, match="is not empty: name another folder, or empty it"):
+        pack(read_table(photos), out)
+    part = out / "part-00000.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + b"x")
+    with pytest.raises(InputError, match=r"part-00000\.parquet is missing or was changed since it was packed"):
+        read_pack(out)
+    part.write_bytes(content)
+    index = json.loads((out / "index.json").read_text())
+    (out / "index.json").write_text(json.dumps(index | {"format": "other"}))
+    with pytest.raises(InputError, match="has the format 'other', expected 'littoral-pack-1'"):
+        read_table(out)
+    (out / "index.json").write_text("{}")
+    with pytest.raises(InputError, match="is not the index of a pack"):
+        read_table(out)
+    (out / "index.json").unlink()
+    with pytest.raises(InputError, match=r"has no index\.json: packing was cut off"):
+        read_table(out)
+
+
+def test_the_command(call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = call("pack", photos, tmp_path / "packed", "--json")
+    assert code == 0
+    row = next(
+        line for line in (Path(__file__).parents[1] / "docs/json.md").read_text().splitlines() if "| `pack`" in line
+    )
+    document = json.loads(out)
+    assert all(f"`{field}`" in row for field in [*document, *document["parts"][0]])
+    assert document["classes"] == {"a": 6, "b": 5}
+    assert call("pack", photos, tmp_path / "again")[1].startswith(
+        f"{tmp_path / 'again'}: 11 images of 2 classes in 1 part"
+    )
+    assert call("pack", "mnist", tmp_path / "m")[0] == 2
+    monkeypatch.setattr("littoral.images.pack.find_spec", lambda name: None)
+    assert "pip install 'littoral[parquet]'" in call("pack", photos, tmp_path / "third")[2]

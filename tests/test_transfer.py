@@ -1,0 +1,192 @@
+"""Presets that train nothing: features are computed once, and every command fits one linear layer to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import littoral as lt
+from littoral.errors import InputError
+from littoral.images.store import ImageStore
+from littoral.model_file import load_model
+from littoral.nn import weights
+from littoral.nn.backbone import Backbone
+from littoral.nn.fixed.scattering import ScatteringBranch
+from littoral.nn.inference import branch_vectors, predict_from_vectors, predict_probabilities
+from littoral.studies.compare import compare
+from littoral.studies.curve import curve
+from littoral.training import choose, presets
+from littoral.training.beforehand import can_be_beforehand, features_beforehand
+from littoral.training.loop import Silent
+from littoral.training.presets import get_arm, get_preset
+from littoral.training.run import fit_arm
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Call = Callable[..., tuple[int, str, str]]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LITTORAL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def stripes() -> ImageStore:
+    """Colour images of 16 × 16 in three classes: stripes down, stripes across and none, in noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    waves = np.sin(np.arange(16) * 2 + rng.uniform(0, 6, (60, 1)))[:, :, None]
+    clean = np.where(
+        (labels == 0)[:, None, None], waves, np.where((labels == 1)[:, None, None], waves.swapaxes(1, 2), 0)
+    )
+    images = 120 + 40 * clean[..., None] + rng.normal(0, 40, (60, 16, 16, 3))
+    return ImageStore(images.clip(0, 255).astype(np.uint8), labels.astype(np.int64), ("down", "across", "none"))
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each pass through a backbone or a scattering branch has seen."""
+    seen: list[int] = []
+    for module in (Backbone, ScatteringBranch):
+        forward = module.forward
+
+        def counted(self, x, forward=forward):  # type: ignore[no-untyped-def]
+            seen.append(len(x))
+            return forward(self, x)
+
+        monkeypatch.setattr(module, "forward", counted)
+    return seen
+
+
+@pytest.mark.parametrize("preset", ["probe", "transfer"])
+def test_features_computed_beforehand_are_those_of_the_network(stripes: ImageStore, preset: str) -> None:
+    chosen = get_preset(preset)
+    arms = [arm for arm in ("fused", "deep", "taps", "only-stage3", "only-hog") if arm in chosen.arms]
+    configs = {arm: get_arm(chosen, arm, stripes.spec().shape, 3) for arm in arms}
+    rows = np.array([3, 5, 8, 13, 21, 50])
+    assert all(can_be_beforehand(config) for config in configs.values())
+    known = features_beforehand(list(configs.values()), stripes.images, rows, stripes.spec(), "stripes", CPU)
+    assert len(known.taps) == len(configs["fused"].branches)  # one pass through the network serves all arms
+    part = stripes.subset(rows[[4, 1, 2, 0]])
+    for arm, config in configs.items():
+        trained = fit_arm(chosen, arm, chosen.recipe, stripes.subset(np.arange(12)), 0, CPU, Silent())
+        vectors = known.of(config, rows[[4, 1, 2, 0]])
+        np.testing.assert_allclose(vectors, branch_vectors(trained.model, part.images, part.spec()), atol=2e-4)
+        np.testing.assert_allclose(
+            predict_from_vectors(trained.model, vectors),
+            predict_probabilities(trained.model, part.images, part.spec()),
+            atol=2e-3,
+        )
+
+
+def test_a_comparison_and_a_curve_see_each_image_once(stripes: ImageStore, passes: list[int]) -> None:
+    result = compare(stripes, "probe", seeds=2)
+    assert [arm.name for arm in result.arms] == ["fused", "shallow", "deep"]
+    assert max(arm.mean for arm in result.arms) > 0.7
+    # each of the 60 images once; what comes after measures how long a prediction takes
+    assert passes[0] == 60
+    del passes[:]
+    found = curve(stripes, "probe", budgets=[2, 8], seeds=2)
+    assert sorted(found.points) == [2, 8]
+    assert found.label_next is not None
+    assert 60 not in passes  # from the cache
+    again = compare(stripes, "probe", ["only-hog", "probe"], seeds=1)
+    assert [arm.name for arm in again.arms] == ["only-hog", "probe"]
+
+
+def folder(place: Path, stripes: ImageStore) -> Path:
+    for number, (image, label) in enumerate(zip(stripes.images, stripes.labels, strict=True)):
+        (place / stripes.class_names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / stripes.class_names[label] / f"{number}.png")
+    return place
+
+
+def test_fit_evaluate_and_predict(
+    stripes: ImageStore, tmp_path: Path, call: Call, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, whole, slim = folder(tmp_path / "photos", stripes), tmp_path / "whole", tmp_path / "slim"
+    code, out, _ = call("fit", photos, "--preset", "transfer", "--out", whole, "--json", "--quiet")
+    first = json.loads(out)
+    assert code == 0
+    assert first["features_seconds"] > 0
+    assert first["steps"] > 0
+    assert sum(passes) == 60
+    code, out, _ = call("fit", photos, "--preset", "transfer", "--slim", "--out", slim, "--json", "--quiet")
+    assert code == 0
+    assert json.loads(out)["test"] == first["test"]
+    assert sum(passes) == 60  # the features were there
+    assert slim.stat().st_size < whole.stat().st_size / 10
+    record = load_model(slim).record
+    assert set(record["probe"]["groups"]) >= {"hog", "lbp", "colours", "moments", "deep_stage7", "deep_top"}
+    files = [photos / "down" / "0.png", photos / "across" / "1.png"]
+    answers = [
+        json.loads(call("predict", model, *files, "--json", "--quiet")[1])["predictions"] for model in (whole, slim)
+    ]
+    assert answers[0] == answers[1]
+    assert json.loads(call("evaluate", slim, photos, "--json", "--quiet")[1])["accuracy"] == first["test"]["accuracy"]
+
+    code, _, err = call("fit", photos, "--preset", "transfer", "--arm", "shallow", "--slim", "--out", tmp_path / "x")
+    assert code == 2
+    assert "arm shallow of preset transfer has no frozen pretrained weights" in err
+    monkeypatch.setattr(weights, "_place", lambda published: None)
+    for command in ("fit", "compare", "curve"):
+        code, _, err = call(command, tmp_path / "nothing", "--preset", "transfer", "--quiet")
+        assert code == 2
+        assert err.count("\n") == 1
+        assert "pip install 'littoral[pretrained]'" in err
+    with pytest.raises(InputError, match="littoral\\[pretrained\\]"):
+        lt.FusionClassifier("transfer").fit(["no such file"], [0])
+
+
+@pytest.mark.parametrize("preset", ["probe", "transfer"])
+def test_a_classifier_without_training(stripes: ImageStore, preset: str, tmp_path: Path) -> None:
+    classifier = lt.FusionClassifier(preset).fit(stripes.images[:30], stripes.labels[:30])
+    assert classifier.score(stripes.images[30:], stripes.labels[30:]) > 0.6
+    classifier.save(tmp_path / "m")
+    again = lt.load(tmp_path / "m")
+    assert np.array_equal(again.predict(stripes.images), classifier.predict(stripes.images))
+    one = lt.FusionClassifier(preset).fit(stripes.images[:3], stripes.labels[:3])  # one label a class
+    assert "one label a class" in one.model_.record["probe"]["why"]
+
+
+def test_auto_takes_what_tells_most_of_the_training_images_right(
+    stripes: ImageStore, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "SECONDS", 3.0)
+    monkeypatch.setattr(weights, "_place", lambda published: None)  # so that transfer cannot be
+    code, out, err = call(
+        "fit", folder(tmp_path / "photos", stripes), "--preset", "auto", "--out", tmp_path / "m", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)["auto"]
+    assert set(told["accuracies"]) == {"few", "probe"}
+    assert told["preset"] == max(told["accuracies"], key=told["accuracies"].get) == json.loads(out)["preset"]
+    assert told["images"] == 48  # the training part
+    assert "by 3-fold cross-validation on 48 training images" in err
+    assert "transfer was not tried: efficientnet-lite0 has no weights here" in err
+
+    few = choose.choose_preset(stripes.subset(np.arange(3)), 0, CPU)
+    assert few.preset == "probe"
+    assert "there is nothing to check on" in few.why
+    monkeypatch.setattr(presets, "FEW_LABELS", 10)
+    many = choose.choose_preset(stripes, 0, CPU)
+    assert (many.preset, many.accuracies) == ("swift", {})
+
+
+def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "SECONDS", 2.0)
+    monkeypatch.setattr(choose, "MOST_IMAGES", 24)
+    classifier = lt.FusionClassifier("auto").fit(stripes.images, stripes.labels)
+    told = classifier.model_.record["auto"]
+    assert set(told["accuracies"]) == {"few", "probe", "transfer"}
+    assert told["preset"] == classifier.model_.record["preset"]
+    assert told["images"] == 24

@@ -1,0 +1,153 @@
+"""Tuning: candidates are judged on folds of the training part, the one chosen is tested once, and becomes a preset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from littoral.errors import InputError
+from littoral.images.store import ImageStore
+from littoral.nn.cost import config_cost
+from littoral.nn.fusion.gated import GatedConfig
+from littoral.studies.compare import compare
+from littoral.studies.tune import tune
+from littoral.studies.tune_result import Candidate, pareto
+from littoral.studies.tune_space import Limits, Price
+from littoral.training.presets import PRESETS, get_arm, get_preset
+from littoral.training.recipe import Recipe
+from littoral.training.variant import Variant, read_preset, variant_preset, write_preset
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def few_images(small: ImageStore) -> ImageStore:
+    return small.subset(np.concatenate([np.arange(100), np.arange(640, 700)]))
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of six steps."""
+    tiny = PRESETS["tiny"]
+    brief = dict(PRESETS) | {"tiny": replace(tiny, recipe=tiny.recipe.lasting(steps=6))}
+    for place in ("littoral.training.presets", "littoral.training.variant", "littoral.studies.tune"):
+        monkeypatch.setattr(f"{place}.PRESETS", brief)
+
+
+def test_what_is_found_keeps_the_limits_and_is_a_preset(few_images: ImageStore, tmp_path: Path) -> None:
+    limits = Limits(macs=300_000, file=200_000)
+    found = tune(few_images, "tiny", limits, candidates=4, folds=2, out=tmp_path)
+    trained = [one for one in found.candidates if one.folds]
+    assert len(trained) == 4
+    assert all(one.price is not None and limits.passed(one.price) is None for one in trained)
+    assert {one.fate for one in found.candidates} <= {"whole", "stopped", "refused"}
+    assert found.chosen.accuracy == max(one.accuracy for one in found.candidates if one.fate == "whole")
+    first = found.candidates[0]
+    assert first.price is not None
+    assert 0.9 * 300_000 < first.price.macs <= 300_000  # the preset, narrowed to the limit
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document == json.loads(json.dumps(found.to_json()))
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+    preset = get_preset(str(tmp_path / "preset.toml"))
+    assert preset.recipe == found.chosen.variant.recipe
+    assert config_cost(get_arm(preset, "fused", (1, 28, 28), 10)).macs == found.chosen.price.macs
+    again = compare(few_images, str(tmp_path / "preset.toml"), ["fused"], seeds=1)
+    assert again.arms[0].mean == found.test.accuracy
+
+
+def test_the_test_part_decides_nothing(few_images: ImageStore) -> None:
+    """And its figure is told of the one chosen alone."""
+    labels = few_images.labels.copy()
+    labels[100:] = np.random.default_rng(0).permutation(labels[100:])
+    one, other = (
+        tune(data, "tiny", candidates=3, folds=2).to_json() for data in (few_images, replace(few_images, labels=labels))
+    )
+    assert one["test"] != other["test"]
+    for document in (one, other):
+        assert "test" not in json.dumps(document["candidates"])
+        for candidate in document["candidates"]:
+            for field in ("seconds", "price"):
+                del candidate[field]
+    assert (one["candidates"], one["chosen"]) == (other["candidates"], other["chosen"])
+
+
+def test_groups_stay_together(few_images: ImageStore) -> None:
+    labels = np.repeat(np.arange(2), 80)
+    grouped = ImageStore(few_images.images, labels, ("a", "b"), groups=np.arange(160) // 40, ties=np.arange(160))
+    with pytest.raises(InputError, match="2 folds need a class to have as many different images or groups; one has 1"):
+        tune(grouped, "tiny", candidates=1, folds=2)  # the test part has the other group of each class
+
+
+def test_time_ends_it(few_images: ImageStore) -> None:
+    found = tune(few_images, "tiny", time_budget=0.001, folds=2)
+    assert [one.fate for one in found.candidates] == ["whole"]  # one is always trained
+    with pytest.raises(InputError, match=r"found no candidate within the limits and the time \(.+ MACs, over 10\)"):
+        tune(few_images, "tiny", Limits(macs=10), candidates=1, folds=2)
+
+
+def test_what_no_other_beats() -> None:
+    def one(number: int, accuracy: float, macs: int, latency: float) -> Candidate:
+        variant = Variant("tiny", "", recipe=Recipe(steps=1))
+        return Candidate(number, variant, Price(1, macs, 1, latency), (accuracy,), "whole")
+
+    those = [one(0, 0.9, 100, 1.0), one(1, 0.8, 50, 2.0), one(2, 0.8, 60, 2.0), one(3, 0.95, 200, 3.0)]
+    assert [found.number for found in pareto([*those, replace(those[0], number=4, fate="stopped")])] == [3, 0, 1]
+
+
+def test_a_variant_is_written_and_read_whole(tmp_path: Path) -> None:
+    recipe = replace(get_preset("few").recipe, learning_rate=1e-4)
+    variant = Variant("tiny", 'a "quoted" é', {"deep": 0.5}, GatedConfig(width=7), recipe)
+    write_preset(tmp_path / "mine.toml", variant, "two\nlines")
+    read, meant = read_preset(tmp_path / "mine.toml"), variant_preset("mine", variant)
+    assert (read.name, read.summary, read.recipe) == (meant.name, meant.summary, meant.recipe)
+    for arm in ("fused", "shallow", "deep", "matched", "probe"):
+        assert get_arm(read, arm, (1, 28, 28), 10) == get_arm(meant, arm, (1, 28, 28), 10)
+    assert get_arm(read, "fused", (1, 28, 28), 10).fusion == GatedConfig(width=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base = ", "is not TOML"),
+        ("summary = 'x'", "describes no preset, at base: Field required"),
+        ("base = 'tiny'\nsummary = 'x'\nwide = 1", "at wide: "),
+        ("base = 'swft'\nsummary = 'x'", "base must be one of"),
+        ("base = 'tiny'\nsummary = 'x'\n[recipe]\nsteps = 0", "steps must be at least 1, got 0"),
+        ("base = 'tiny'\nsummary = 'x'\n[widths]\ndeep = 0", "widths are factors above 0"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_refused(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    code, _, err = call("fit", "mnist", "--preset", tmp_path / "p.toml", "--out", tmp_path / "m.safetensors")
+    assert code == 2
+    assert words in err
+    assert str(tmp_path / "p.toml") in err
+    assert err.count("\n") == 1
+
+
+def test_the_command(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--preset", "tiny", "--labels-per-class", "8", "--folds", "2", "--candidates", "2", "--threads", "1"]
+    code, out, err = call("tune", "mnist", *options, "--max-macs", "300000", "--out", tmp_path, "--json")
+    assert code == 0
+    document = json.loads(out)
+    page = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `tune`"))
+    for field in [*document, *document["candidates"][0], *document["candidates"][0]["price"]]:
+        assert f"`{field}`" in page
+    assert "`front`" in row
+    assert err.startswith("candidate 1: whole, ")
+    assert call("tune", "mnist", "--preset", "x.toml")[2].startswith("littoral: tuning goes on from one of ")
+    monkeypatch.setattr("littoral.studies.tune.find_spec", lambda name: None)
+    assert (
+        call("tune", "mnist")[2]
+        == "littoral: tuning needs Optuna, which is not installed; pip install 'littoral[tune]'\n"
+    )
