@@ -259,9 +259,7 @@ _STRONG_MIRRORED = Preset(
     name="strong-mirrored",
     summary="strong for images that mean the same when mirrored, such as clothes, animals and things, but not digits: "
     "oriented gradients beside a residual tower on the pixels",
-    recipe=replace(
-        _MOVING.lasting(epochs=16), average=0.999, augment=Augment(shift=0.09, mirror=True), precision="auto"
-    ),
+    recipe=replace(_MOVING.lasting(epochs=18), augment=Augment(shift=0.05, mirror=True), precision="auto"),
     arms=_fused_and_each_alone(
         {
             "shallow": HogConfig(),
