@@ -22,6 +22,7 @@ strengths = st.builds(
     shear=st.floats(0, 1),
     shift=st.floats(0, 0.5),
     elastic=st.floats(0, 0.2),
+    mirror=st.booleans(),
 )
 shapes = st.tuples(st.integers(1, 5), st.sampled_from([1, 3]), st.integers(1, 20), st.integers(1, 20))
 
@@ -87,6 +88,32 @@ def test_strengths_are_reached_and_not_passed() -> None:
     knots = draw(Augment(elastic=0.05), 4000, generator()).knots
     assert knots is not None
     assert knots.std().item() == pytest.approx(0.1, rel=0.02)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=40)
+def test_mirrored_images_are_the_images_themselves_or_their_mirror_images(
+    shape: tuple[int, int, int, int], seed: int
+) -> None:
+    images = torch.rand(shape)
+    given = moved(images, draw(Augment(mirror=True), shape[0], generator(seed)))
+    for image, mirrored in zip(images, given, strict=True):
+        assert min((image - mirrored).abs().max(), (image.flip(2) - mirrored).abs().max()) < 1e-5
+
+
+def test_every_second_image_is_mirrored_about() -> None:
+    turned = draw(Augment(rotate=10.0, mirror=True), 4000, generator()).affine[:, 0, 0] < 0
+    assert 0.47 < turned.float().mean() < 0.53
+    plain, mirrored = (draw(Augment(shift=0.1, mirror=mirror), 5, generator()).affine for mirror in (False, True))
+    torch.testing.assert_close(plain[..., 2], mirrored[..., 2])  # what else is drawn is drawn as before
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.booleans(), st.integers(0, 1000))
+@settings(deadline=None, max_examples=40)
+def test_images_that_are_shifted_alone_stay_sharp(height: int, width: int, mirror: bool, seed: int) -> None:
+    images = torch.randint(2, (4, 1, height, width), generator=generator(seed)).float()
+    shifted = moved(images, draw(Augment(shift=0.4, mirror=mirror), 4, generator(seed)))
+    torch.testing.assert_close(shifted, shifted.round(), atol=1e-4, rtol=0)
 
 
 def test_a_digit_stays_readable(mnist: ImageStore) -> None:

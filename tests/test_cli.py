@@ -468,7 +468,17 @@ def test_compare_some_arms_as_json(call: Callable) -> None:
 
 def test_presets(call: Callable) -> None:
     listed = {preset["name"]: preset for preset in json.loads(call("presets", "--json")[1])["presets"]}
-    assert list(listed) == ["swift", "strong", "few", "probe", "transfer", "article", "article-prose", "tiny"]
+    assert list(listed) == [
+        "swift",
+        "strong",
+        "strong-mirrored",
+        "few",
+        "probe",
+        "transfer",
+        "article",
+        "article-prose",
+        "tiny",
+    ]
     assert listed["article"]["arms"][0] == {"name": "fused", "params": 812_042, "macs": 11_989_760}
     assert [arm["name"] for arm in listed["few"]["refused"]] == ["fused-attention", "fused-bilinear"]
     assert all(preset["expected"][0] != "@" and preset["cost"][0] != "@" for preset in listed.values())
@@ -482,7 +492,7 @@ def test_presets(call: Callable) -> None:
 BAD = {
     "unknown preset": (
         ["fit", "mnist", "--preset", "artcle"],
-        "expected one of swift, strong, few, probe, transfer, article, article-prose, tiny",
+        "expected one of swift, strong, strong-mirrored, few, probe, transfer, article, article-prose, tiny",
     ),
     "unknown arm": (["fit", "mnist", "--arm", "wide"], "expected one of fused, shallow, deep, matched"),
     "an arm that cannot be": (

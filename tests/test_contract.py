@@ -47,6 +47,7 @@ KINDS: dict[str, BranchConfig] = {
     "conv-map": ConvConfig((3, 5), (1,)),
     "conv-vector": ConvConfig((4,), (1,), dense=6),
     "tower": TowerConfig((4, 6), (2,), kernel=5, stride=2),
+    "tower-residual": TowerConfig((4, 4, 6), (3,), residual=True),
     "hog": HogConfig(bins=6),
     "pixels": PixelsConfig(),
     "lbp": LbpConfig(points=6, radius=1.5),
@@ -70,7 +71,7 @@ JOINED: dict[str, FusionConfig] = {
     "late": LateConfig(),
 }
 TOPOLOGIES = ("parallel", "cascade")
-LEAST = ("lbp", "colours", "moments", "gabor", "scattering")
+LEAST = ("lbp", "colours", "moments", "gabor", "scattering", "tower-residual")
 """Kinds that a network treats as it does hog: each before and after a learned one, and not with all others."""
 PAIRS = (
     *itertools.product([kind for kind in KINDS if kind not in LEAST], repeat=2),

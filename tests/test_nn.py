@@ -51,7 +51,7 @@ def tower_configs(draw: st.DrawFn) -> TowerConfig:
     widths = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
     pools = tuple(number for number in range(1, len(widths) + 1) if draw(st.booleans()))
     kernel, stride, grid = draw(st.sampled_from([1, 3, 5])), draw(st.integers(1, 3)), draw(st.integers(1, 5))
-    return TowerConfig(widths, pools, kernel, stride, grid)
+    return TowerConfig(widths, pools, kernel, stride, grid, residual=draw(st.booleans()))
 
 
 def branch_configs() -> st.SearchStrategy[BranchConfig]:
@@ -209,6 +209,29 @@ def test_matching_keeps_all_but_the_widths() -> None:
         (wide,) = found.branches.values()
         assert found == replace(config, branches={"deep": replace(tower, widths=wide.widths)})
         assert wide.widths[1] / wide.widths[0] == pytest.approx(2, rel=0.3)
+
+
+def test_a_residual_tower_adds_where_width_and_size_are_kept() -> None:
+    config = TowerConfig((3, 4, 4, 4), pool_after=(3,), residual=True)
+    assert [config.adds(number) for number in (1, 2, 3, 4)] == [False, False, False, True]
+    torch.manual_seed(0)
+    residual = config.build((1, 8, 8)).eval()
+    plain = replace(config, residual=False).build((1, 8, 8)).eval()
+    plain.load_state_dict(residual.state_dict())
+    images = torch.rand(2, 1, 8, 8)
+    one, other = residual(images), plain(images)
+    torch.testing.assert_close(one["conv3"], other["conv3"])
+    torch.testing.assert_close(one["conv4"], other["conv4"] + other["conv3"])
+
+
+def test_a_residual_tower_stays_so_when_it_is_matched() -> None:
+    tower = TowerConfig((8, 12, 12, 12), pool_after=(2,), residual=True)
+    assert len(tower.neighbours()) == 8
+    config = FusionNetConfig((1, 28, 28), 10, {"deep": tower}, batch_norm=True)
+    for factor in (0.5, 7):
+        (wide,) = matched(config, int(factor * config_cost(config).macs)).branches.values()
+        assert isinstance(wide, TowerConfig)
+        assert [wide.adds(number) for number in (1, 2, 3, 4)] == [False, False, True, True]
 
 
 def test_what_cannot_be_matched_is_refused() -> None:

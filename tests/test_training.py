@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 CPU = torch.device("cpu")
-KINDS = ["article", "swift", "strong", "few"]
+KINDS = ["article", "swift", "strong", "strong-mirrored", "few"]
 """Presets that train in ways of their own."""
 
 
@@ -341,7 +341,7 @@ def test_recipes_that_cannot_be_are_refused(given: dict[str, float], words: str)
 
 
 def test_unknown_names_are_refused_with_the_known_ones(parts: tuple[ImageStore, ImageStore]) -> None:
-    with pytest.raises(InputError, match="unknown preset 'artcle': expected one of swift, strong, few, probe"):
+    with pytest.raises(InputError, match="unknown preset 'artcle': expected one of swift, strong, strong-mirrored"):
         get_preset("artcle")
     with pytest.raises(InputError, match="unknown arm 'wide' of preset article: expected one of fused, shallow, deep"):
         fit_arm(get_preset("article"), "wide", Recipe(steps=1), parts[0], 0, CPU, Silent())

@@ -243,6 +243,7 @@ def fit(
                 "unlabelled": found,
                 "tuning": record["tuning"],
                 "balance": trained.recipe.balance,
+                "precision": record["precision"],
                 "calibration": None if trained.calibration is None else asdict(trained.calibration),
                 "out": str(target),
             }

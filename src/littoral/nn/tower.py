@@ -7,6 +7,7 @@ something was seen, whatever the size of the images.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 import torch.nn.functional as F
@@ -24,7 +25,8 @@ class TowerConfig(BranchConfig):
     """`widths`: output channels of each convolution. `pool_after`: which of them, from 1, a 2×2 max-pool follows.
 
     `kernel` and `stride` are the first convolution's; all others are 3×3 and keep the size. `grid`: the last tap has
-    so many rows and columns, or those of the last map where that has fewer.
+    so many rows and columns, or those of the last map where that has fewer. `residual`: a convolution that changes
+    neither width nor size adds to what it saw (He et al., Deep residual learning, CVPR 2016; here each by itself).
     """
 
     widths: tuple[int, ...]
@@ -32,6 +34,7 @@ class TowerConfig(BranchConfig):
     kernel: int = 3
     stride: int = 1
     grid: int = 3
+    residual: bool = False
     type: Literal["tower"] = "tower"
 
     def __post_init__(self) -> None:
@@ -83,8 +86,19 @@ class TowerConfig(BranchConfig):
         return replace(self, widths=tuple(scaled(width, factor) for width in self.widths))
 
     def neighbours(self) -> list[TowerConfig]:
-        """The same with one width changed by one or two."""
-        return [replace(self, widths=widths) for widths in nearby(self.widths)]
+        """The same with one width changed by one or two; where it is residual, with all of a run of equal widths."""
+        if not self.residual:
+            return [replace(self, widths=widths) for widths in nearby(self.widths)]
+        runs = [(width, len(list(run))) for width, run in groupby(self.widths)]
+        return [
+            replace(self, widths=sum(((width,) * count for width, (_, count) in zip(changed, runs, strict=True)), ()))
+            for changed in nearby(tuple(width for width, _ in runs))
+        ]
+
+    def adds(self, number: int) -> bool:
+        """Whether convolution `number`, from 1, adds to what it saw."""
+        kept = number > 1 and self.widths[number - 1] == self.widths[number - 2]
+        return self.residual and kept and number not in self.pool_after
 
 
 class Tower(Branch):
@@ -107,10 +121,12 @@ class Tower(Branch):
         self._check(tuple(x.shape[1:]))
         taps: dict[str, Tensor] = {}
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), start=1):
-            x = conv(x)
+            before, x = x, conv(x)
             if number in self.config.pool_after:  # first of the three: what follows has a quarter of the work
                 x = F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
             x = F.relu(norm(x), inplace=True)
+            if self.config.adds(number):
+                x = x + before
             taps[f"conv{number}"] = x
         height, width = x.shape[2:]
         (rows, down, high), (columns, across, wide) = (

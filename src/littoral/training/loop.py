@@ -28,6 +28,7 @@ from littoral.training.checkpoint import load_checkpoint, save_checkpoint
 from littoral.training.feed import feed, order_of
 from littoral.training.history import EpochRecord
 from littoral.training.optim import WeightAverage, optimiser_of
+from littoral.training.precision import precision_on
 from littoral.training.recipe import Recipe
 
 REPORT_EVERY = 10
@@ -121,7 +122,7 @@ def train(
     weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
     step = history[-1].step if history else 0
     observer.on_start(Plan(len(images), total, per_epoch, step))
-    half = recipe.optimiser == "adamw" and device.type == "cuda"  # matrix units; the published recipe stays as it was
+    half = precision_on(device, recipe.precision) == "bfloat16"
     # a GPU's convolutions are repeatable only when cuDNN is told so; a CPU's are anyway
     cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False)
     with cudnn, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

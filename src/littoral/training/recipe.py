@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from littoral.errors import InputError
 
 Balance = Literal["none", "loss", "sampler", "auto"]
+Precision = Literal["float32", "gpu", "auto"]
 
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 
@@ -29,7 +30,9 @@ class Augment:
     `rotate`: degrees. `scale`: share of the size, each axis by itself. `shear`: sideways, as a share of the height.
     `shift`: share of the side, each axis by itself. `elastic`: standard deviation, as a share of the side, of a smooth
     field of displacements (normally distributed on a grid of 4 × 4 knots, cubic between; after Simard, Steinkraus and
-    Platt 2003). What comes in from outside is the image's edge, drawn out.
+    Platt 2003). What comes in from outside is the image's edge, drawn out. `mirror`: every second image, by chance, has
+    its left and right exchanged; for images that mean the same then. Images that are shifted and mirrored alone are
+    shifted by whole pixels.
     """
 
     rotate: float = 0.0
@@ -37,6 +40,7 @@ class Augment:
     shear: float = 0.0
     shift: float = 0.0
     elastic: float = 0.0
+    mirror: bool = False
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -64,6 +68,9 @@ class Recipe:
 
     `balance`: what is done about classes of unequal size. `loss` weighs an image's loss inversely to the size of its
     class, `sampler` draws every class equally often, `auto` is `loss` where classes are unbalanced, else `none`.
+
+    `precision` of the layers' work: `float32` everywhere; `gpu`: bfloat16 on a GPU; `auto`: bfloat16 on a CPU too that
+    has instructions for it. Weights, their averages, the loss and the optimiser stay float32; see `precision.py`.
     """
 
     epochs: int | None = None
@@ -83,6 +90,7 @@ class Recipe:
     average: float = 0.0
     augment: Augment | None = None
     votes: Literal["fixed", "learned"] = "fixed"
+    precision: Precision = "float32"
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -103,6 +111,8 @@ class Recipe:
             raise InputError(f"optimiser must be adam or adamw, got {self.optimiser!r}")
         if self.votes not in ("fixed", "learned"):
             raise InputError(f"votes must be fixed or learned, got {self.votes!r}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         if not all(0 <= value < math.inf for value in (self.min_steps, self.weight_decay, self.branch_loss)):
             raise InputError(
                 "min_steps, weight_decay and branch_loss are 0 or more, "

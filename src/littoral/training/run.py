@@ -29,6 +29,7 @@ from littoral.training.checkpoint import planned_steps
 from littoral.training.feed import class_balanced_weights
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Checkpointing, Observer, Plan, Silent, train
+from littoral.training.precision import precision_on
 from littoral.training.presets import Preset, get_arm
 from littoral.training.probe import fit_probe
 from littoral.training.recipe import Recipe
@@ -125,6 +126,7 @@ def fit_arm(
         "images": len(store.images),
         "weights_sha256": None if sample_weight is None else hashlib.sha256(sample_weight.tobytes()).hexdigest(),
         "device": str(device),
+        "precision": precision_on(device, recipe.precision),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "littoral": __version__,
