@@ -105,11 +105,11 @@ def page() -> None:
             table.append(f"| {arm} | {costs} | **{mean(reached):.2f}** | {spread} | {each} | {seconds} |")
             front.append(f"| {name} | {arm} | {costs} | **{mean(reached):.2f}** | {each} |")
         values[name] = "\n".join(table) if len(table) > 2 else "Not run yet."
-    reached = [
-        100 * float(row["accuracy"]) for row in rows if (row["data"], row["arm"]) == ("fashion-mnist", "fused")
-    ]
+    reached = [100 * float(row["accuracy"]) for row in rows if (row["data"], row["arm"]) == ("fashion-mnist", "fused")]
     values["miss"] = (
-        f"{mean(reached):.2f} % over {len(reached)} seeds, {94 - mean(reached):.2f} points short" if reached else "not run"
+        f"{mean(reached):.2f} % over {len(reached)} seeds, {94 - mean(reached):.2f} points short"
+        if reached
+        else "not run"
     )
     write_page(HERE, values, rows, front="accuracy", block=front)
 
