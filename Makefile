@@ -3,13 +3,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
+.PHONY: demo test web test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
 
 test: setup
 	.venv/bin/python -m pytest
+
+# onnxruntime-web, for `littoral export --web` and the tests of it, which are skipped without.
+web: web/node_modules/.package-lock.json
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	npm ci --prefix web
+	@touch $@
 
 # Networks of every topology, fusion, pair of branches, channels and size too.
 test-full: setup
