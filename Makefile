@@ -75,6 +75,7 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint examples/serve/Dockerfile; fi
 
 setup: .venv/.done
 
