@@ -301,6 +301,16 @@ def test_requests_that_come_together_are_answered_by_one_call(gated: Callable, d
     assert labels == [ask(image) for image in digits[:13]]
 
 
+def test_many_images_go_through_the_model_in_calls_of_so_many(gated: Callable, digits: list[bytes]) -> None:
+    client, gate = gated(Limits(at_once=4))
+    gate.open.set()
+    files = [("image", ("a.png", image)) for image in digits[:10]]
+    told = client.post("/v1/predict", files=files).json()["predictions"]
+    assert gate.calls == [4, 4, 2]
+    alone = [client.post("/v1/predict", content=image, headers=PNG).json()["predictions"][0] for image in digits[:10]]
+    assert [row["label"] for row in told] == [row["label"] for row in alone]
+
+
 def test_more_than_may_wait_is_refused_at_once_and_none_is_left(gated: Callable, digits: list[bytes]) -> None:
     client, gate = gated(Limits(images=2, waiting=2))
     two = [("image", ("a.png", digits[0])), ("image", ("b.png", digits[1]))]
