@@ -69,10 +69,10 @@ class Batcher:
 
         Where the caller gives up before their turn, they are never looked at.
         """
+        if len(images) <= self._at_once:
+            return await self._asked(served, images)
         starts = range(0, len(images), self._at_once)
         parts = await asyncio.gather(*(self._asked(served, images[start : start + self._at_once]) for start in starts))
-        if len(parts) == 1:
-            return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _asked(self, served: Served, images: Images) -> asyncio.Future[Outputs]:
