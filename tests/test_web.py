@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -164,3 +165,10 @@ def test_without_the_runtime_one_line_says_what_to_do(call: Callable, tmp_path: 
     code, _, err = call("export", tmp_path / "m.safetensors", "--web", "--ort-dist", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert "npm ci --prefix web" in err
+
+
+def test_what_npm_installs_is_pinned_by_its_sum_and_by_no_address() -> None:
+    packages = json.loads((Path(__file__).parents[1] / "web/package-lock.json").read_text())["packages"]
+    del packages[""]
+    assert "node_modules/onnxruntime-web" in packages
+    assert all("integrity" in package and "resolved" not in package for package in packages.values())
