@@ -134,10 +134,17 @@ def export(
         print_json({"model": str(model), "data": data, "out": str(out)} | asdict(done) | about)
         return
     _show(done, out, trained)
+    if web:
+        print_wrapped(f"to look at the page: python -m http.server --directory {out}")
 
 
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
-    print_table(["file", "kB"], [[str(out / file.name), f"{file.bytes / 1000:,.1f}"] for file in done.files])
+    sizes: dict[str, int] = {}
+    for file in done.files:
+        first, *within = file.name.split("/")
+        name = f"{out / first}/" if within else str(out / first)
+        sizes[name] = sizes.get(name, 0) + file.bytes
+    print_table(["file", "kB"], [[name, f"{size / 1000:,.1f}"] for name, size in sizes.items()])
     parity = done.parity
     print()
     print_wrapped(
