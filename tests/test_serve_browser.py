@@ -189,6 +189,7 @@ def test_it_can_be_used_by_keyboard(opened: Callable, files: list[Path]) -> None
 
 def test_a_locked_server_is_opened_with_the_key(opened: Callable, locked: str, files: list[Path]) -> None:
     page, _ = opened(where=locked)
+    expect(page.locator("#locked")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#locked")).to_be_hidden()
     expect(page.locator("#answer")).to_contain_text("asks for a key, and got none")

@@ -87,6 +87,11 @@ def export(
     """
     from dataclasses import asdict, replace
 
+    from littoral.serve.alone import require_ort, write_page
+
+    if web:
+        require_ort(ort_dist)  # before torch is loaded, which takes two seconds
+
     from littoral.deploy.export import ExportedFile, export_model
     from littoral.deploy.onnx_file import require_onnx
     from littoral.errors import InputError
@@ -94,12 +99,9 @@ def export(
     from littoral.files import require_folder
     from littoral.held_out import parted_again
     from littoral.model_file import load_model
-    from littoral.serve.alone import require_ort, write_page
 
     require_onnx()
     require_folder(out)
-    if web:
-        require_ort(ort_dist)
     set_threads(threads)
     trained = load_model(model)
     if split and data is None:
