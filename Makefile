@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
+.PHONY: demo test web test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
@@ -11,6 +11,13 @@ demo: setup
 # A process a core, each with whole files of tests.
 test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+# onnxruntime-web, for `littoral export --web` and the tests of it, which are skipped without.
+web: web/node_modules/.package-lock.json
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	npm ci --prefix web
+	@touch $@
 
 # Networks of every topology, fusion, pair of branches, channels and size too.
 test-full: setup
@@ -69,6 +76,7 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint examples/serve/Dockerfile; fi
 
 setup: .venv/.done
 

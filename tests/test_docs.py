@@ -26,7 +26,16 @@ from littoral import __version__, errors
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 
-OF_OTHERS = {"--address", "--constraint", "--data-binary", "--head", "--hook-type", "--logdir"}
+OF_OTHERS = {
+    "--address",
+    "--constraint",
+    "--data-binary",
+    "--directory",
+    "--head",
+    "--hook-type",
+    "--logdir",
+    "--prefix",
+}
 """Options on these pages that are those of other programs."""
 
 

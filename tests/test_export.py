@@ -31,6 +31,7 @@ from littoral.nn.branch import BranchConfig
 from littoral.nn.calibrated import Calibration, calibration_shapes
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.serve.alone import ORT_FILES
 from littoral.specs import ImageSpec
 from littoral.training.presets import PRESETS, get_arm
 from littoral.training.recipe import Recipe
@@ -301,25 +302,33 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     np.savez(tmp_path / "d.npz", images=small.images[:90, :, :, 0], labels=small.labels[:90])
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / INT8_FILE).write_bytes(b"of an earlier export")
-    code, out, err = call(
-        "export", tmp_path / "m.safetensors", tmp_path / "d.npz", "--out", tmp_path / "out", "--with-runner", "--json"
-    )
+    for name in ORT_FILES:
+        (tmp_path / name).write_bytes(b"as npm brings it")
+    given = [tmp_path / "m.safetensors", tmp_path / "d.npz", "--out", tmp_path / "out"]
+    code, out, err = call("export", *given, "--with-runner", "--web", "--ort-dist", tmp_path, "--json")
     assert code == 0, err
     document = json.loads(out)
     page = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| `export` |"))
     assert all(f"`{name}`" in row for name in document)
-    assert {file["name"] for file in document["files"]} == {MODEL_FILE, RUNNER_FILE}
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {(tmp_path / "out" / file["name"], file["bytes"]) for file in document["files"]} == {
+        (path, path.stat().st_size) for path in written
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        MODEL_FILE,
+        RUNNER_FILE,
+        "index.html",
+        "model.json",
+        "page",
+        "ort",
+    }  # the old one is gone
     assert document["parity"]["images"] == 290
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
         (form, batch) for form in ("torch", "onnx") for batch in (1, 32)
     }
     assert document["accuracy"]["n"] == 90
     assert document["int8"] is None
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        MODEL_FILE,
-        RUNNER_FILE,
-    ]  # the old one is gone
     code, out, _ = call("export", tmp_path / "m.safetensors", "--out", tmp_path / "out", "--int8", "--quiet")
     assert (code, out) == (2, "")
 

@@ -9,6 +9,7 @@ import logging
 import random
 import re
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ from PIL.PngImagePlugin import PngImageFile
 from starlette.testclient import TestClient
 
 from littoral.deploy.runtime import load, seal
+from littoral.errors import InputError
 from littoral.images.store import ImageStore
+from littoral.serve import watching
 from littoral.serve.api import Service, create_app
 from littoral.serve.guard import HEADERS
 from littoral.serve.served import Images, Outputs, Served
@@ -142,6 +145,24 @@ def test_state_and_figures(client: TestClient, digits: list[bytes]) -> None:
     assert f'littoral_model{{version="{version}"}} 1.0' in text
     assert 'littoral_request_seconds_bucket{le="0.1",path="/v1/predict"}' in text
     assert 'littoral_opinions_total{agree="' in text
+
+
+def test_images_of_a_model_without_a_threshold_are_counted_apart(
+    client: TestClient, digits: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Served.answer
+    monkeypatch.setattr(
+        Served, "answer", lambda self, images: {**whole(self, images), "accepted": np.zeros(len(images), bool)}
+    )
+    client.post("/v1/predict", content=digits[0], headers=PNG)
+    monkeypatch.setattr(
+        Served, "answer", lambda self, images: {k: v for k, v in whole(self, images).items() if k != "accepted"}
+    )
+    for _ in range(2):
+        client.post("/v1/predict", content=digits[0], headers=PNG)
+    text = client.get("/metrics").text
+    assert 'littoral_images_total{outcome="not sure"} 1.0' in text
+    assert 'littoral_images_total{outcome="no threshold"} 2.0' in text
 
 
 # --- what is refused ---
@@ -301,6 +322,16 @@ def test_requests_that_come_together_are_answered_by_one_call(gated: Callable, d
     assert labels == [ask(image) for image in digits[:13]]
 
 
+def test_many_images_go_through_the_model_in_calls_of_so_many(gated: Callable, digits: list[bytes]) -> None:
+    client, gate = gated(Limits(at_once=4))
+    gate.open.set()
+    files = [("image", ("a.png", image)) for image in digits[:10]]
+    told = client.post("/v1/predict", files=files).json()["predictions"]
+    assert gate.calls == [4, 4, 2]
+    alone = [client.post("/v1/predict", content=image, headers=PNG).json()["predictions"][0] for image in digits[:10]]
+    assert [row["label"] for row in told] == [row["label"] for row in alone]
+
+
 def test_more_than_may_wait_is_refused_at_once_and_none_is_left(gated: Callable, digits: list[bytes]) -> None:
     client, gate = gated(Limits(images=2, waiting=2))
     two = [("image", ("a.png", digits[0])), ("image", ("b.png", digits[1]))]
@@ -336,8 +367,6 @@ def test_past_the_deadline_there_is_no_answer_and_no_work(gated: Callable, digit
 
 
 def test_limits_that_cannot_be_are_refused() -> None:
-    from littoral.errors import InputError
-
     with pytest.raises(InputError, match="64 images have to find room"):
         Limits(waiting=10)
     with pytest.raises(InputError, match="above 0"):
@@ -364,6 +393,24 @@ def test_a_changed_file_is_taken_and_a_broken_one_is_not(exported: Path, tmp_pat
         place.unlink()
         time.sleep(0.2)
         assert client.post("/v1/predict", content=digits[0], headers=PNG).status_code == 200
+
+
+def test_the_end_waits_for_no_export(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, begun = tmp_path / "model.onnx", []
+    shutil.copy(exported / "model.onnx", place)
+    service = Service(tmp_path, Limits(), every=0.05)
+
+    def exports(place: Path, threads: int, split: bool, exporting: Callable[[subprocess.Popen], None]) -> Served:
+        with subprocess.Popen(["sleep", "100"]) as process:
+            exporting(process)
+            begun.append(process)
+        raise InputError("it was ended")
+
+    monkeypatch.setattr(watching, "load_served", exports)
+    with TestClient(create_app(service)):
+        place.touch()
+        _until(lambda: len(begun) == 1)
+    begun[0].wait(5)
 
 
 def renamed(path: Path) -> bytes:

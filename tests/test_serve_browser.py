@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from browsing import CHROMIUM, THREE, Watched, chromium, digit_files, draw, drop, faults
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -19,19 +19,7 @@ from littoral.images.store import ImageStore
 from littoral.serve.api import Service, create_app
 from littoral.serve.settings import Limits
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which .ci/run installs")
-
-QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
-"""Root needs the first; the others keep the browser from doing more than it is asked to."""
-
-THREE = [
-    (0.32, 0.25), (0.37, 0.20), (0.45, 0.17), (0.54, 0.17), (0.61, 0.21), (0.64, 0.28), (0.62, 0.36), (0.56, 0.42),
-    (0.48, 0.46), (0.56, 0.48), (0.63, 0.54), (0.66, 0.62), (0.64, 0.71), (0.57, 0.78), (0.47, 0.81), (0.38, 0.79),
-    (0.31, 0.73),
-]  # fmt: skip
-"""Strokes of a 3, recorded on the board: places as shares of its width and height."""
 
 
 def served(exported: Path, key: str | None = None) -> Iterator[str]:
@@ -58,82 +46,25 @@ def locked(exported: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def opened(browser, address: str) -> Iterator[Callable]:
     """A page of a width and a colour scheme, and all that it said to the console or asked others for."""
-    told: list[str] = []
-    pages = []
+    watched = Watched(browser)
 
     def opened(width: int = 1280, scheme: str = "light", where: str = address, locale: str = "en-GB"):
-        page = browser.new_page(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", locale=locale
-        )
-        pages.append(page)
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith((where, "blob:", "data:")) else told.append(request.url),
-        )
-        page.goto(where)
-        return page, told
+        return watched.open(where, width, scheme, locale)
 
     yield opened
-    for page in pages:
-        page.close()
+    watched.close()
 
 
 @pytest.fixture(scope="module")
 def files(mnist: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A 7, a 2, a 1 and a 0, one with a name that a spreadsheet would take for a formula, and a broken file."""
-    folder = tmp_path_factory.mktemp("files")
-    paths = [folder / name for name in ("seven.png", "=two.png", "one, or so.png", "zero.png", "broken.png")]
-    for number, path in enumerate(paths[:4]):
-        Image.fromarray(mnist.images[60_000 + number, :, :, 0]).save(path)
-    paths[4].write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    return paths
-
-
-def draw(page, strokes: list[tuple[float, float]]) -> None:
-    box = page.locator("#board").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in strokes]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=3)
-    page.mouse.up()
-
-
-def drop(page, paths: list[Path]) -> None:
-    """Drop files on the page, as a file manager does."""
-    given = [{"name": path.name, "bytes": list(path.read_bytes())} for path in paths]
-    page.evaluate(
-        """(given) => {
-          const data = new DataTransfer();
-          for (const { name, bytes } of given)
-            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
-          for (const kind of ["dragover", "drop"])
-            document.getElementById("zone").dispatchEvent(
-              new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
-        }""",
-        given,
-    )
-    expect(page.locator("#progress")).to_have_text(f"{len(given)} of {len(given)} done")
-
-
-def faults(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
+    return digit_files(mnist, tmp_path_factory.mktemp("files"))
 
 
 def test_a_drawn_three_is_a_three_and_the_board_can_be_wiped(opened: Callable) -> None:
@@ -258,6 +189,12 @@ def test_it_can_be_used_by_keyboard(opened: Callable, files: list[Path]) -> None
 
 def test_a_locked_server_is_opened_with_the_key(opened: Callable, locked: str, files: list[Path]) -> None:
     page, _ = opened(where=locked)
+    expect(page.locator("#locked")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#locked")).to_be_hidden()
+    expect(page.locator("#answer")).to_contain_text("asks for a key, and got none")
+    assert faults(page) == []
+    page.click("text=Enter the key")
     page.fill("#key", "another-key")
     page.keyboard.press("Enter")
     expect(page.locator("#key")).to_have_value("")

@@ -146,7 +146,7 @@ def test_a_head_that_is_too_long_is_refused_and_one_that_never_ends_is_left(expo
     from littoral.serve.settings import Limits
 
     opened = listen("127.0.0.1", 0)
-    limits = Limits(slow=0.5)
+    limits = Limits(slow=0.5, connections=2)
     server = uvicorn.Server(server_config(create_app(Service(exported, limits)), "", limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
     thread.start()
@@ -164,6 +164,14 @@ def test_a_head_that_is_too_long_is_refused_and_one_that_never_ends_is_left(expo
                 b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\nx"
             )
             assert b" 408 " in slow.recv(1000)
+        with contextlib.ExitStack() as stack:
+            _, second, third = (stack.enter_context(socket.create_connection(place, timeout=10)) for _ in range(3))
+            third.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            refused = b"".join(iter(lambda: third.recv(1000), b""))  # until it is closed
+            assert b" 429 " in refused
+            assert b"retry-after: 1" in refused
+            second.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 200 " in second.recv(1000)
         with httpx2.Client() as client:  # two requests on one connection, with more than that time between
             for _ in range(2):
                 assert client.get(f"http://127.0.0.1:{place[1]}/healthz").status_code == 200
@@ -172,6 +180,26 @@ def test_a_head_that_is_too_long_is_refused_and_one_that_never_ends_is_left(expo
         server.should_exit = True
         thread.join()
         opened.close()
+
+
+def test_it_stops_in_one_line_while_a_model_is_exported(tmp_path: Path) -> None:
+    from test_export import trained
+
+    from littoral.model_file import save_model
+    from littoral.training.presets import PRESETS, get_arm
+
+    save_model(trained(get_arm(PRESETS["tiny"], "fused", (1, 28, 28), 10)), tmp_path / "m.safetensors")
+    (tmp_path / "between").mkdir()
+    command = [sys.executable, "-m", "littoral", "serve", str(tmp_path / "m.safetensors"), "--port", "0"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "between")}
+    ) as process:
+        assert "exporting" in process.stderr.readline()
+        _until(lambda: len(list((tmp_path / "between").glob("littoral-serve-*"))) == 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "littoral: interrupted\n"
+    assert list((tmp_path / "between").iterdir()) == []
 
 
 def test_a_place_that_is_taken_and_a_weak_key_are_one_line(

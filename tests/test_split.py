@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from starlette.testclient import TestClient
 from test_export import NAMES, trained
+from test_serve import png
 
 from littoral.deploy import runtime
 from littoral.deploy.halves import half_files
+from littoral.deploy.network import network_graph
+from littoral.deploy.onnx_file import onnx_file
 from littoral.deploy.parity import odd_images, torch_outputs
 from littoral.deploy.split import require_split_parity
 from littoral.errors import ExportError, InputError
@@ -25,6 +29,8 @@ from littoral.model_file import load_model
 from littoral.nn.calibrated import Novelty
 from littoral.nn.early import ExitHead, ExitRule, FirstHalf, SecondHalf, cuts, exit_sizes
 from littoral.nn.inputs import to_input
+from littoral.serve.api import Service, create_app
+from littoral.serve.settings import Limits
 from littoral.training.loop import Silent
 from littoral.training.presets import PRESETS, get_arm, get_preset
 from littoral.training.run import TrainedModel, calibrated
@@ -97,6 +103,28 @@ def test_two_files_answer_as_the_model_does(preset: str, before: int, tmp_path: 
     assert [answer.exited for answer in answers] == found["exit"].tolist()
     assert all((answer.deep is None) == answer.exited for answer in answers)
     assert [answer.label for answer in answers] == [NAMES[number] for number in found["label"]]
+
+
+def test_a_server_says_which_images_exit(tmp_path: Path, call: Callable) -> None:
+    made = trained(get_arm(PRESETS["tiny"], "fused", (1, 12, 14), 4), with_calibration=True)
+    graph = network_graph(calibrated(made), made.image)
+    (tmp_path / "model.onnx").write_bytes(onnx_file(made, graph))
+    assert "cannot be read" in call("serve", tmp_path, "--split", "--port", "0")[2]
+    split = opened(halves(made, ("shallow",))[1], tmp_path)
+    pixels = np.stack([image.pixels for image in same_size(made)])
+    exits = split.run(pixels)["exit"].tolist()
+    with TestClient(create_app(Service(tmp_path, Limits(), split=True))) as client:
+        files = [("image", ("a.png", png(image))) for image in pixels]
+        told = client.post("/v1/predict?explain=true", files=files).json()["predictions"]
+        assert [row["exited"] for row in told] == exits
+        assert [row["shallow"] is None for row in told] == [row["deep"] is None for row in told] == exits
+        assert np.isfinite(told[0]["explanation"]["shallow"]).all()
+        text = client.get("/metrics").text
+    assert f'littoral_exits_total{{exited="yes"}} {sum(exits)}.0' in text
+    assert f'littoral_exits_total{{exited="no"}} {30 - sum(exits)}.0' in text
+    (tmp_path / "model.onnx").write_bytes(onnx_file(replace(made, record={**made.record, "seed": 5}), graph))
+    code, _, err = call("serve", tmp_path, "--split", "--port", "0")
+    assert (code, "of another model" in err) == (2, True)
 
 
 def test_the_deep_file_is_not_run_where_all_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def main(exported: Path) -> None:
     opened = listen("127.0.0.1", 0)
     print(opened.getsockname()[1], flush=True)
     log_to_stderr()
-    run_server(Guard(api, None, service.metrics.request), opened, "", limits)
+    run_server(Guard(api, None, lambda: service.batcher.full, service.metrics.request), opened, "", limits)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """A load generator of one thread: clients that each send a request, wait for the answer, and send the next.
 
-    python load.py PORT PATH IMAGE CLIENTS SECONDS   # one JSON object: answers by status, latencies, seconds
+    python load.py PORT PATH IMAGE CLIENTS SECONDS RATE   # one JSON object: answers by status, latencies, seconds
+
+RATE: requests a second by all clients together, sent when they are due, late only where no client is free; 0: each
+client sends as soon as it can.
 
 Plain sockets under asyncio, so that the generator takes little of the two cores that it shares with the server.
 """
@@ -8,6 +11,7 @@ Plain sockets under asyncio, so that the generator takes little of the two cores
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -15,16 +19,19 @@ from collections import defaultdict
 from pathlib import Path
 
 
-async def main(port: int, path: str, image: bytes, clients: int, seconds: float) -> dict[str, object]:
+async def main(port: int, path: str, image: bytes, clients: int, seconds: float, rate: float) -> dict[str, object]:
     """Milliseconds of every answer, by status."""
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
     request = head.encode() + image
     took: defaultdict[str, list[float]] = defaultdict(list)
+    numbers = itertools.count()
     begin = time.perf_counter()
 
     async def client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while time.perf_counter() - begin < seconds:
+            if rate:
+                await asyncio.sleep(begin + next(numbers) / rate - time.perf_counter())
             start = time.perf_counter()
             writer.write(request)
             answer = await reader.readuntil(b"\r\n\r\n")
@@ -39,5 +46,6 @@ async def main(port: int, path: str, image: bytes, clients: int, seconds: float)
 
 
 if __name__ == "__main__":
-    port, path, image, clients, seconds = sys.argv[1:]
-    print(json.dumps(asyncio.run(main(int(port), path, Path(image).read_bytes(), int(clients), float(seconds)))))
+    port, path, image, clients, seconds, rate = sys.argv[1:]
+    content = Path(image).read_bytes()
+    print(json.dumps(asyncio.run(main(int(port), path, content, int(clients), float(seconds), float(rate)))))

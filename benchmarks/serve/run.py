@@ -1,7 +1,8 @@
 """What share of a do-nothing endpoint's rate does /v1/predict reach, how late is it, and what becomes of too much?
 
-    python benchmarks/serve/run.py        # three minutes and a training of `swift`; one row a run
-    python benchmarks/serve/run.py page   # writes README.md from the rows
+    python benchmarks/serve/run.py            # three minutes, and a training of `swift`; one row a run
+    python benchmarks/serve/run.py EXPORTED   # the same with a folder that is exported already
+    python benchmarks/serve/run.py page       # writes README.md from the rows
 
 Server and generator share the machine's two cores; nothing else should run meanwhile. Endpoints are asked by turns.
 """
@@ -30,25 +31,21 @@ CLIENTS, ROUNDS, SECONDS = 64, 5, 5.0
 LONG = 60.0
 """Seconds of the one run that must have no error."""
 
+TOO_MUCH = 2.0
+"""Times the rate that it can serve, on eight times the connections: more than may wait for the model."""
+
 ROWS = HERE / "rows.csv"
 
 
-def main() -> None:
-    """Train and export swift, serve it beside the control, and load both."""
+def main(exported: Path | None) -> None:
+    """Serve `exported`, or else swift trained here, beside the control, and load both."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for command in (
-            ["fit", "mnist", "--preset", "swift", "--out", str(folder / "m.safetensors")],
-            ["export", str(folder / "m.safetensors"), "--out", str(folder / "exported")],
-        ):
-            subprocess.run(
-                [sys.executable, "-m", "littoral", *command, "--quiet"], check=True, stdout=subprocess.DEVNULL
-            )
         image = folder / "seven.png"
         Image.fromarray(lt.load_mnist().images[60_000, :, :, 0]).save(image)
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with (folder / "log").open("w") as log:
-            command = [sys.executable, str(HERE / "control.py"), str(folder / "exported")]
+            command = [sys.executable, str(HERE / "control.py"), str(exported or _trained(folder))]
             server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
         try:
             row = _measured(int(server.stdout.readline()), image, server.pid)
@@ -57,6 +54,17 @@ def main() -> None:
             server.wait()
     append_row(ROWS, {"code": code_hash("swift"), "date": date.today().isoformat()} | row | machine())
     print(row)
+
+
+def _trained(folder: Path) -> Path:
+    """A folder with swift, exported."""
+    model_file, exported = folder / "m.safetensors", folder / "exported"
+    for command in (
+        ["fit", "mnist", "--preset", "swift", "--out", str(model_file)],
+        ["export", str(model_file), "--out", str(exported)],
+    ):
+        subprocess.run([sys.executable, "-m", "littoral", *command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    return exported
 
 
 def _measured(port: int, image: Path, server: int) -> dict[str, str]:
@@ -69,7 +77,8 @@ def _measured(port: int, image: Path, server: int) -> dict[str, str]:
             found.append(len(done["took"]["200"]) / done["seconds"])
     long = _load(port, "/v1/predict", image, CLIENTS, LONG)
     before = _memory(server)
-    much = _load(port, "/v1/predict", image, 8 * CLIENTS, 20.0)  # twice the images that may be in the server
+    rate = TOO_MUCH * median(rates["/v1/predict"])
+    much = _load(port, "/v1/predict", image, 8 * CLIENTS, 20.0, rate)
     refused = much["took"].get("429", [])
     return {
         "predict_per_second": f"{median(rates['/v1/predict']):.0f}",
@@ -92,8 +101,9 @@ def _measured(port: int, image: Path, server: int) -> dict[str, str]:
     }
 
 
-def _load(port: int, path: str, image: Path, clients: int, seconds: float) -> dict:
-    command = [sys.executable, str(HERE / "load.py"), str(port), path, str(image), str(clients), str(seconds)]
+def _load(port: int, path: str, image: Path, clients: int, seconds: float, rate: float = 0) -> dict:
+    numbers = [str(number) for number in (clients, seconds, rate)]
+    command = [sys.executable, str(HERE / "load.py"), str(port), path, str(image), *numbers]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -127,4 +137,4 @@ def _table(heads: list[str], names: list[str], rows: list[dict[str, str]]) -> st
 
 
 if __name__ == "__main__":
-    page() if sys.argv[1:] == ["page"] else main()
+    page() if sys.argv[1:] == ["page"] else main(Path(sys.argv[1]) if sys.argv[1:] else None)

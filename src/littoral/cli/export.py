@@ -60,6 +60,15 @@ def export(
         float,
         typer.Option(min=0.0, max=1.0, help="Share of images that --split may harm at most, by a bound of 95 %."),
     ] = 0.0005,
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web", help="Lay a page beside that runs the model in the browser: the folder can be put on any host."
+        ),
+    ] = False,
+    ort_dist: Annotated[
+        Path, typer.Option(help="Folder with onnxruntime-web's build, for --web; `npm ci --prefix web` brings it.")
+    ] = Path("web/node_modules/onnxruntime-web/dist"),
     group: options.Group = None,
     group_from: options.GroupFrom = None,
     allow_outside: options.AllowOutside = False,
@@ -76,9 +85,14 @@ def export(
 
     Example: littoral export digits.safetensors mnist --out exported --with-runner
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    from littoral.deploy.export import export_model
+    from littoral.serve.alone import require_ort, write_page
+
+    if web:
+        require_ort(ort_dist)  # before torch is loaded, which takes two seconds
+
+    from littoral.deploy.export import ExportedFile, export_model
     from littoral.deploy.onnx_file import require_onnx
     from littoral.errors import InputError
     from littoral.evaluate_model import training_part, unseen_part
@@ -115,14 +129,24 @@ def export(
         parted,
         exit_max_drop if split else None,
     )
+    if web:
+        page = write_page(out, ort_dist)
+        done = replace(done, files=(*done.files, *(ExportedFile(name, size) for name, size in page.items())))
     if json:
         print_json({"model": str(model), "data": data, "out": str(out)} | asdict(done) | about)
         return
     _show(done, out, trained)
+    if web:
+        print_wrapped(f"to look at the page: python -m http.server --directory {out}")
 
 
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
-    print_table(["file", "kB"], [[str(out / file.name), f"{file.bytes / 1000:,.1f}"] for file in done.files])
+    sizes: dict[str, int] = {}
+    for file in done.files:
+        first, *within = file.name.split("/")
+        name = f"{out / first}/" if within else str(out / first)
+        sizes[name] = sizes.get(name, 0) + file.bytes
+    print_table(["file", "kB"], [[name, f"{size / 1000:,.1f}"] for name, size in sizes.items()])
     parity = done.parity
     print()
     print_wrapped(

@@ -42,6 +42,12 @@ def serve(
     ] = "",
     queue: Annotated[int, typer.Option(help="Images that may be in the server at a time; more get a 429.")] = 256,
     deadline: Annotated[float, typer.Option(help="Seconds within which a request is answered, else a 504.")] = 10.0,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split", help="Run shallow.onnx and deep.onnx of the folder: clear images need the first alone."
+        ),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads for the model.", show_default="all cores but one")
     ] = None,
@@ -70,7 +76,7 @@ def serve(
     with opened:
         if model.suffix == ".safetensors":
             say("exporting the model first: a minute or so")
-        service = Service(model, limits, threads or max(1, (os.cpu_count() or 1) - 1))
+        service = Service(model, limits, threads or max(1, (os.cpu_count() or 1) - 1), split)
         if key is None and host not in HERE_ONLY:
             say(f"anybody who can reach {host} can use this server: set {KEY_VARIABLE} or give --api-key-file")
         shown = f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,24 +20,41 @@ MODEL_SUFFIX = ".safetensors"
 
 
 @contextmanager
-def exported(place: Path, threads: int) -> Iterator[Path]:
+def exported(
+    place: Path, threads: int, exporting: Callable[[subprocess.Popen[str]], None] | None = None
+) -> Iterator[Path]:
     """An exported folder or file: `place` itself or, while the block lasts, what the model file `place` becomes.
 
-    That takes a minute. Raises InputError for a model file that cannot be exported.
+    That takes a minute; `exporting` is told of the process that does it, so that it can be ended. Raises InputError for
+    a model file that cannot be exported.
     """
     if place.suffix != MODEL_SUFFIX:
         yield place
         return
     with TemporaryDirectory(prefix="littoral-exported-") as folder:
         target = Path(folder) / "exported"
-        command = [sys.executable, "-m", "littoral", "export", str(place), "--out", str(target), "--quiet"]
-        done = subprocess.run([*command, "--threads", str(threads)], capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["it ended without a word"]
-            raise InputError(f"{place} cannot be exported: {lines[-1].removeprefix('littoral: ')}")
+        _export(place, target, threads, exporting)
         yield target
 
 
 def file_of(place: Path) -> Path:
     """The one file of a model in any form: the same file, the same model."""
     return place / MODEL_FILE if place.is_dir() else place
+
+
+def _export(
+    model_file: Path, folder: Path, threads: int, exporting: Callable[[subprocess.Popen[str]], None] | None
+) -> None:
+    command = [sys.executable, "-m", "littoral", "export", str(model_file), "--out", str(folder), "--quiet"]
+    command += ["--threads", str(threads)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            if exporting is not None:
+                exporting(process)
+            _, told = process.communicate()
+        except BaseException:  # interrupted too: nobody waits for it any longer
+            process.kill()
+            raise
+    if process.returncode:
+        lines = told.strip().splitlines() or ["it ended without a word"]
+        raise InputError(f"{model_file} cannot be exported: {lines[-1].removeprefix('littoral: ')}")

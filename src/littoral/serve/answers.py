@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
 from littoral.serve.served import Outputs
@@ -67,6 +68,10 @@ class Prediction(Form):
     top: list[Ranked] = Field(description="The most probable classes, as many as were asked for.")
     shallow: Opinion | None
     deep: Opinion | None
+    exited: bool | None = Field(
+        description="Of a split model: whether its first file was sure enough, and the second was not asked.",
+        examples=[None],
+    )
     explanation: Explanation | None
     error: str | None = Field(examples=[None])
 
@@ -85,7 +90,8 @@ def prediction(
     probabilities = outputs["probabilities"][row]
     label = int(outputs["label"][row])
     best = [label] if top == 1 else np.argsort(-probabilities, kind="stable")[:top].tolist()
-    accepted, novelty = outputs.get("accepted"), outputs.get("novelty")
+    accepted, novelty, left = outputs.get("accepted"), outputs.get("novelty"), outputs.get("exit")
+    exited = None if left is None else bool(left[row])
     return {
         "name": name,
         "label": class_names[label],
@@ -93,7 +99,11 @@ def prediction(
         "accepted": None if accepted is None else bool(accepted[row]),
         "novelty": None if novelty is None else round(float(novelty[row]), DIGITS),
         "top": [{"label": class_names[number], "probability": share(probabilities[number])} for number in best],
-        **{side: _opinion(outputs, output, row, class_names) for side, output in SIDES.items()},
+        **{
+            side: None if exited or output not in outputs else _opinion(outputs[output][row], class_names)
+            for side, output in SIDES.items()
+        },
+        "exited": exited,
         "explanation": explanation,
         "error": None,
     }
@@ -110,9 +120,6 @@ def share(probability: np.float32) -> float:
     return min(round(float(probability), DIGITS), 1.0)
 
 
-def _opinion(outputs: Outputs, output: str, row: int, class_names: list[str]) -> dict[str, Any] | None:
-    if output not in outputs:
-        return None
-    probabilities = outputs[output][row]
+def _opinion(probabilities: Float32[np.ndarray, " classes"], class_names: list[str]) -> dict[str, Any]:
     label = int(probabilities.argmax())
     return {"label": class_names[label], "confidence": share(probabilities[label])}

@@ -23,13 +23,13 @@ from littoral.images.decode import quiet_pillow
 from littoral.serve.about import model_about
 from littoral.serve.answers import Predictions, failure, prediction
 from littoral.serve.batching import Batcher, FullError
-from littoral.serve.bodies import RETRY, Bodies, Upload, uploads
+from littoral.serve.bodies import Bodies, Upload, uploads
 from littoral.serve.decoding import Decoder
 from littoral.serve.documents import BODIES, ModelAbout, problems
 from littoral.serve.explain import explanation
-from littoral.serve.guard import Guard
+from littoral.serve.guard import PREDICT, Guard
 from littoral.serve.metrics import Metrics
-from littoral.serve.problems import FAULT, ProblemError, problem_response
+from littoral.serve.problems import FAULT, ProblemError, full, problem_response
 from littoral.serve.served import Images, Outputs, Served
 from littoral.serve.settings import Limits
 from littoral.serve.watching import EVERY, Current
@@ -39,13 +39,15 @@ from littoral.version import __version__
 class Service:
     """A model, and all that answers with it: made before the server listens, running while the API does."""
 
-    def __init__(self, place: Path, limits: Limits, threads: int = 1, every: float = EVERY) -> None:
+    def __init__(
+        self, place: Path, limits: Limits, threads: int = 1, split: bool = False, every: float = EVERY
+    ) -> None:
         self.limits = limits
         self.metrics = Metrics(lambda: self.batcher.held)
         self.batcher = Batcher(limits.waiting, limits.at_once, self.metrics.batch)
         self.bodies = Bodies(limits)
         self.decoder = Decoder(limits.pixels)
-        self.current = Current(place, threads, self._changed, every)
+        self.current = Current(place, threads, split, self._changed, every)
         self.metrics.model(self.current.served.version)
         self.ready = False
 
@@ -78,7 +80,7 @@ class Service:
                 late = f"no answer within {self.limits.deadline:g} seconds: send fewer images at a time"
                 raise ProblemError(504, late) from error
             except FullError as error:
-                raise ProblemError(429, "as many images wait as may: try again in a second", RETRY) from error
+                raise full() from error
         return {"model": served.version, "predictions": answers}
 
     async def _answers(self, served: Served, found: list[Upload], top: int, explain: bool) -> list[dict[str, Any]]:
@@ -87,11 +89,11 @@ class Service:
         if not found[0].listed and isinstance(decoded[0], str):
             raise ProblemError(422, f"the image {decoded[0]}")
 
-        async def ask(images: Images) -> Outputs:
-            return await self.batcher.answer(served, images)
+        async def ask_whole(images: Images) -> Outputs:
+            return await self.batcher.answer(served.whole(), images)
 
         readable = [image for image in decoded if isinstance(image, np.ndarray)]
-        outputs = await ask(np.stack(readable)) if readable else {}
+        outputs = await self.batcher.answer(served, np.stack(readable)) if readable else {}
         answers: list[dict[str, Any]] = []
         row = 0
         for upload, image in zip(found, decoded, strict=True):
@@ -100,7 +102,7 @@ class Service:
                 self.metrics.image("unreadable")
                 continue
             looks = (
-                await explanation(ask, image, int(outputs["label"][row]), self.limits.at_once)
+                await explanation(ask_whole, image, int(outputs["label"][row]), self.limits.at_once)
                 if explain and not row
                 else None
             )
@@ -123,6 +125,8 @@ class Service:
         self.metrics.image("no threshold" if accepted is None else "accepted" if accepted else "not sure")
         if shallow is not None and deep is not None:
             self.metrics.opinions(shallow["label"] == deep["label"])
+        if answer["exited"] is not None:
+            self.metrics.exit(answer["exited"])
 
     def _changed(self, taken: bool) -> None:
         self.metrics.change(taken)
@@ -144,7 +148,7 @@ def build_api(service: Service, locked: bool = False, root_path: str = "") -> Fa
     security: dict[str, Any] = {"security": [{"key": []}]} if locked else {}
 
     @api.post(
-        "/v1/predict",
+        PREDICT,
         response_model=Predictions,
         responses=problems(400, 408, 413, 415, 422, 429, 504, locked=locked),
         openapi_extra={"requestBody": BODIES, **security},
@@ -218,7 +222,8 @@ def create_app(service: Service, key: str | None = None, root_path: str = "") ->
 
     `key`: what clients of the API have to send, None where nothing. `root_path`: where a proxy has put the server.
     """
-    return Guard(build_api(service, key is not None, root_path), key, service.metrics.request)
+    api = build_api(service, key is not None, root_path)
+    return Guard(api, key, lambda: service.batcher.full, service.metrics.request)
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -48,6 +48,11 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "model")
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for one image more."""
+        return self.held >= self._waiting
+
     @contextlib.contextmanager
     def place(self, images: int) -> Iterator[None]:
         """Room for so many images while the block lasts; raises FullError where there is none."""
@@ -60,15 +65,22 @@ class Batcher:
             self.held -= images
 
     async def answer(self, served: Served, images: Images) -> Outputs:
-        """What `served` says of these images, in one call with those of other requests for the same model.
+        """What `served` says of these images, in calls of `at_once`, each with those of other requests for the model.
 
         Where the caller gives up before their turn, they are never looked at.
         """
+        if len(images) <= self._at_once:
+            return await self._asked(served, images)
+        starts = range(0, len(images), self._at_once)
+        parts = await asyncio.gather(*(self._asked(served, images[start : start + self._at_once]) for start in starts))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _asked(self, served: Served, images: Images) -> asyncio.Future[Outputs]:
         job = _Job(served, images, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._queued += len(images)
         self._arrived.set()
-        return await job.done
+        return job.done
 
     async def run(self) -> None:
         """Answer what comes, until cancelled: batch after batch, in a thread."""
@@ -100,7 +112,7 @@ class Batcher:
             await asyncio.sleep(0)
 
     def _next(self) -> list[_Job]:
-        """The jobs of the next call: one at least, for one model, up to `at_once` images; none where none wait."""
+        """The jobs of the next call, for one model, up to `at_once` images; none where none wait."""
         jobs: list[_Job] = []
         images = 0
         while self._jobs:

@@ -20,10 +20,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from littoral.serve.answers import Form
-from littoral.serve.problems import ProblemError
+from littoral.serve.problems import RETRY, ProblemError
 from littoral.serve.settings import Limits
-
-RETRY = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What stands before every route: the key, headers that keep a browser careful, a log line, the last catch of errors.
+"""What stands before every route: the key, a full queue, headers that keep a browser careful, a log line, the last
+catch of errors.
 
 It is plain ASGI around the API. Nothing of an image's content is logged, and no stack trace leaves the server.
 """
@@ -15,12 +16,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from littoral.serve.problems import FAULT, ProblemError, problem_response
+from littoral.serve.problems import FAULT, RETRY, ProblemError, full, problem_response
 
 LOG = logging.getLogger("littoral.serve")
 
 LOCKED = ("/v1/", "/metrics")
 """Paths, by how they begin, that need the key where there is one; the page itself asks for it."""
+
+PREDICT = "/v1/predict"
+"""The path that images are sent to."""
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -43,20 +47,39 @@ GONE = 499
 
 NO_KEY = ProblemError(401, "this needs the header Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
 
+CROWDED = ProblemError(
+    429, "as many connections are open as may be: try again in a second", RETRY | {"Connection": "close"}
+)
+
 
 class Guard:
-    """The API with the guard before it. `key` None: no key is asked for. `seen`: told path, status and seconds."""
+    """The API with the guard before it.
 
-    def __init__(self, app: ASGIApp, key: str | None, seen: Callable[[str, int, float], None]) -> None:
+    `key` None: no key is asked for. `full`: whether there is no room for an image, so that a request with one is
+    refused before its body is looked at. `seen`: told path, status and seconds.
+    """
+
+    def __init__(
+        self, app: ASGIApp, key: str | None, full: Callable[[], bool], seen: Callable[[str, int, float], None]
+    ) -> None:
         self._app = app
         self._wanted = None if key is None else f"Bearer {key}".encode()
+        self._full = full
         self._seen = seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            problem = self._problem(scope)
+            await self._guarded(problem_response(problem) if problem else self._app, scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request that came on a connection too many, and have the connection closed."""
+        await self._guarded(problem_response(CROWDED), scope, receive, send)
+
+    async def _guarded(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
         status = 0
 
@@ -70,10 +93,7 @@ class Guard:
             await send(message)
 
         try:
-            if self._may_pass(scope):
-                await self._app(scope, receive, guarded)
-            else:
-                await problem_response(NO_KEY)(scope, receive, guarded)
+            await app(scope, receive, guarded)
         except ClientDisconnect:
             status = GONE
         except Exception as error:
@@ -81,7 +101,7 @@ class Guard:
                 await problem_response(FAULT)(scope, receive, guarded)
             LOG.error("fault", extra={"told": {"error": type(error).__name__, "trace": _trace(error)}})
         seconds = time.perf_counter() - start
-        self._seen(scope["path"].removeprefix(scope.get("root_path", "")), status or GONE, seconds)
+        self._seen(_path(scope), status or GONE, seconds)
         told = {
             "method": scope["method"],
             "path": scope["path"],
@@ -90,11 +110,19 @@ class Guard:
         }
         LOG.info("request", extra={"told": told})
 
-    def _may_pass(self, scope: Scope) -> bool:
-        if self._wanted is None or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(LOCKED):
-            return True
-        given = Headers(scope=scope).get("authorization", "")
-        return hmac.compare_digest(given.encode("latin-1"), self._wanted)
+    def _problem(self, scope: Scope) -> ProblemError | None:
+        """Why the request goes no further; None where it may."""
+        path = _path(scope)
+        if self._wanted is not None and path.startswith(LOCKED):
+            given = Headers(scope=scope).get("authorization", "")
+            if not hmac.compare_digest(given.encode("latin-1"), self._wanted):
+                return NO_KEY
+        return full() if path == PREDICT and self._full() else None
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _trace(error: Exception) -> list[str]:

@@ -41,6 +41,12 @@ class Metrics:
             ["agree"],
             registry=self._registry,
         )
+        self._exits = Counter(
+            "littoral_exits",
+            "Images of a split model, by whether its first file alone answered.",
+            ["exited"],
+            registry=self._registry,
+        )
         self._swaps = Counter(
             "littoral_model_changes", "Changed model files, taken or refused.", ["outcome"], registry=self._registry
         )
@@ -64,6 +70,10 @@ class Metrics:
     def opinions(self, agree: bool) -> None:
         """Both sides of the model spoke."""
         self._agree.labels("yes" if agree else "no").inc()
+
+    def exit(self, exited: bool) -> None:
+        """A split model answered."""
+        self._exits.labels("yes" if exited else "no").inc()
 
     def model(self, version: str) -> None:
         """This model answers from now on."""

@@ -21,7 +21,14 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
+RETRY = {"Retry-After": "1"}
+
 FAULT = ProblemError(500, "a fault of the server's; its log says more")
+
+
+def full() -> ProblemError:
+    """There is no room for an image now. Made anew each time: an error that is raised again keeps all its traces."""
+    return ProblemError(429, "as many images wait as may: try again in a second", RETRY)
 
 
 def problem_response(problem: ProblemError) -> Response:

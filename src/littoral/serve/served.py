@@ -6,8 +6,9 @@ Torch is needed for the second alone, and there in a process of its own, so that
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydantic import TypeAdapter
 
-from littoral.deploy.exported import exported
-from littoral.deploy.runtime import Model, RuntimeFileError, load
+from littoral.deploy.exported import MODEL_SUFFIX, exported
+from littoral.deploy.runtime import MODEL_FILE, Model, RuntimeFileError, SplitModel, load, load_split
 from littoral.errors import InputError
 from littoral.specs import ImageSpec
 
@@ -31,15 +32,23 @@ VERSION_DIGITS = 12
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model, ready to answer. `version`: the beginning of its file's SHA-256; `spec`: the form of its images."""
+    """A model, ready to answer. `version`: the beginning of its file's SHA-256; `spec`: the form of its images.
+
+    `split`: the same model in two files, which then answers; None: the one file does.
+    """
 
     model: Model
     version: str
     spec: ImageSpec
+    split: SplitModel | None = None
 
     def answer(self, images: Images) -> Outputs:
         """What the model says of images in the form of `spec`."""
-        return self.model.run(images)
+        return (self.split or self.model).run(images)
+
+    def whole(self) -> Served:
+        """The model of the one file: no image exits, so that answers can be compared."""
+        return self if self.split is None else replace(self, split=None)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -48,21 +57,32 @@ class Served:
         return record
 
 
-def load_served(place: Path, threads: int) -> Served:
+def load_served(
+    place: Path, threads: int, split: bool = False, exporting: Callable[[subprocess.Popen[str]], None] | None = None
+) -> Served:
     """The model at `place`: an exported folder or file, or a model file (.safetensors), which takes a minute.
 
-    It has answered once when this returns. Raises InputError for what is none of these, or is broken.
+    `split`: of a folder, the two files of a split answer. `exporting`: told of the process that exports a model file,
+    so that it can be ended. The model has answered once when this returns. Raises InputError for what is none of these,
+    or is broken.
     """
-    with exported(place, threads) as form:
-        return _loaded(form, threads)
+    if split and place.suffix == MODEL_SUFFIX:
+        raise InputError(f"a split is served from a folder that `littoral export --split` wrote, got {place}")
+    with exported(place, threads, exporting) as form:
+        return _loaded(form, threads, split)
 
 
-def _loaded(place: Path, threads: int) -> Served:
+def _loaded(place: Path, threads: int, split: bool = False) -> Served:
     try:
         model = load(place, threads)
+        halves = load_split(place, threads) if split else None
     except RuntimeFileError as error:
         raise InputError(str(error)) from error
+    if halves is not None and halves.metadata["source_sha256"] != model.metadata["source_sha256"]:
+        raise InputError(f"the split in {place} is of another model than {MODEL_FILE}: export with --split anew")
     spec = TypeAdapter(ImageSpec).validate_json(model.metadata["image"])
-    served = Served(model, model.metadata["sha256"][:VERSION_DIGITS], spec)
-    served.answer(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
+    served = Served(model, model.metadata["sha256"][:VERSION_DIGITS], spec, halves)
+    blank = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
+    served.answer(blank)
+    served.whole().answer(blank)
     return served

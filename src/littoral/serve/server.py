@@ -1,4 +1,4 @@
-"""uvicorn around the API: the socket, patience with slow clients, JSON logs, and an orderly end."""
+"""uvicorn around the API: the socket, patience with slow clients, too many connections, JSON logs, an orderly end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from asyncio import BaseTransport, TimerHandle, Transport
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from littoral.errors import InputError
+from littoral.serve.guard import Guard
 from littoral.serve.settings import Limits
 
 HEAD_BYTES = 32_768
@@ -36,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(f"cannot listen on {host}, port {port}: {error}; choose another --host or --port") from error
 
 
-def run_server(app: ASGIApp, opened: socket.socket, root_path: str, limits: Limits) -> None:
+def run_server(app: Guard, opened: socket.socket, root_path: str, limits: Limits) -> None:
     """Serve until SIGINT or SIGTERM; requests that were accepted by then are answered first.
 
     Like uvicorn, it raises the signal again when all is done.
@@ -44,11 +44,11 @@ def run_server(app: ASGIApp, opened: socket.socket, root_path: str, limits: Limi
     asyncio.run(uvicorn.Server(server_config(app, root_path, limits)).serve(sockets=[opened]))
 
 
-def server_config(app: ASGIApp, root_path: str, limits: Limits) -> uvicorn.Config:
+def server_config(app: Guard, root_path: str, limits: Limits) -> uvicorn.Config:
     """What uvicorn is told."""
     return uvicorn.Config(
         app,
-        http=_protocol(limits.slow),
+        http=_protocol(limits, app),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -86,10 +86,11 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line | record.__dict__.get("told", {}), ensure_ascii=True)
 
 
-def _protocol(slow: float) -> type[H11Protocol]:
+def _protocol(limits: Limits, app: Guard) -> type[H11Protocol]:
     """uvicorn's HTTP protocol, which closes a connection whose next request's head does not arrive in time.
 
-    uvicorn itself is patient without end with a head that was begun.
+    uvicorn itself is patient without end with a head that was begun. On a connection too many, a request is refused as
+    others are; uvicorn's own limit would refuse those on other connections too, and with another form of answer.
     """
 
     class Patient(H11Protocol):
@@ -98,13 +99,15 @@ def _protocol(slow: float) -> type[H11Protocol]:
         def connection_made(self, transport: BaseTransport) -> None:
             assert isinstance(transport, Transport)
             super().connection_made(transport)
-            self._timer = self.loop.call_later(slow, self._give_up)
+            if len(self.connections) > limits.connections:
+                self.app = app.crowded
+            self._timer = self.loop.call_later(limits.slow, self._give_up)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             waits = self.conn.their_state is h11.IDLE  # for a head, of which some has arrived
             if waits and self._timer is None:
-                self._timer = self.loop.call_later(slow, self._give_up)
+                self._timer = self.loop.call_later(limits.slow, self._give_up)
             elif not waits:
                 self._forget()
 

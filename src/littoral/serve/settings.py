@@ -13,7 +13,8 @@ class Limits:
 
     `request_bytes`, `images`: of one request. `pixels`: of one image, before it is unpacked. `waiting`: images in the
     whole server, from when a request was read until it is answered; `held_bytes`: of all requests being read or
-    answered. `at_once`: images in one call of the model. `deadline`: seconds until a request that was read has to be
+    answered. `connections`: open at a time, idle ones too, fewer than the files that a process may have open (1024 as a
+    rule). `at_once`: images in one call of the model. `deadline`: seconds until a request that was read has to be
     answered; `slow`: seconds for sending a request's head, and again for its body.
     """
 
@@ -22,6 +23,7 @@ class Limits:
     pixels: int = 25_000_000
     waiting: int = 256
     held_bytes: int = 256_000_000
+    connections: int = 512
     at_once: int = 32
     deadline: float = 10.0
     slow: float = 20.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,28 +26,36 @@ Mark = tuple[int, int, int] | None
 class Current:
     """The model that answers. `on_change` is told whether a changed file was taken."""
 
-    def __init__(self, place: Path, threads: int, on_change: Callable[[bool], None], every: float = EVERY) -> None:
+    def __init__(
+        self, place: Path, threads: int, split: bool, on_change: Callable[[bool], None], every: float = EVERY
+    ) -> None:
         self._place = place
         self._threads = threads
+        self._split = split
         self._on_change = on_change
         self._every = every
         self._taken = _mark(place)
-        self.served: Served = load_served(place, threads)
+        self._exporting: subprocess.Popen[str] | None = None
+        self.served: Served = load_served(place, threads, split)
 
     async def watch(self) -> None:
-        """Look after the file until cancelled."""
+        """Look after the file until cancelled; an export that is under way then is ended."""
         before = self._taken
-        while True:
-            await asyncio.sleep(self._every)
-            mark = _mark(self._place)
-            if mark is not None and mark == before and mark != self._taken:
-                self._taken = mark
-                await self._take()
-            before = mark
+        try:
+            while True:
+                await asyncio.sleep(self._every)
+                mark = _mark(self._place)
+                if mark is not None and mark == before and mark != self._taken:
+                    self._taken = mark
+                    await self._take()
+                before = mark
+        finally:
+            if self._exporting is not None:
+                self._exporting.kill()
 
     async def _take(self) -> None:
         try:
-            served = await asyncio.to_thread(load_served, self._place, self._threads)
+            served = await asyncio.to_thread(load_served, self._place, self._threads, self._split, self._note)
         except Exception as error:  # of onnxruntime's many kinds too: whatever is wrong with it, the old one answers
             LOG.error("model kept", extra={"told": {"model": self.served.version, "reason": str(error)}})
             self._on_change(False)
@@ -54,6 +63,9 @@ class Current:
         LOG.info("model changed", extra={"told": {"before": self.served.version, "model": served.version}})
         self.served = served
         self._on_change(True)
+
+    def _note(self, process: subprocess.Popen[str]) -> None:
+        self._exporting = process
 
 
 def _mark(place: Path) -> Mark:

@@ -1,19 +1,13 @@
 // What answers: the server that gave this page. The only file that asks for anything.
+//
+// Where there is no server, `page_alone/engine.js` takes its place, with the same `NOTE`, `about` and `predict`.
+
+import { NoAnswer } from "./no_answer.js";
 
 const TRIES = 6;
 
-/** Why there is no answer, in words for the person; `unlocked`: whether another key would help. */
-export class NoAnswer extends Error {
-  constructor(kind, detail = "") {
-    super(detail || kind);
-    this.kind = kind; // "locked", "busy", "unreachable" or "refused"
-    this.detail = detail;
-  }
-}
-
-export function useKey(key) {
-  sessionStorage.setItem("key", key);
-}
+/** The words that say where images go. */
+export const NOTE = "sent";
 
 /** The model: classes, form of images, test result, version. */
 export function about() {
@@ -41,7 +35,7 @@ async function asked(path, options) {
       throw new NoAnswer("unreachable");
     }
     if (response.ok) return response.json();
-    if (response.status === 401) throw new NoAnswer("locked");
+    if (response.status === 401) throw new NoAnswer("locked", "", (key) => sessionStorage.setItem("key", key));
     if (response.status === 429 && tries < TRIES) {
       await new Promise((go) => setTimeout(go, 1000 * Number(response.headers.get("Retry-After") || 1)));
       continue;

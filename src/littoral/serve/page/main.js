@@ -1,8 +1,9 @@
 // The page: what a person gives goes to the engine, and what it answers is shown.
 
 import { asPng, board, centred } from "./draw.js";
-import { about, NoAnswer, predict, useKey } from "./engine.js";
-import { element, showResult, TOP } from "./result.js";
+import { about, NOTE, predict } from "./engine.js";
+import { NoAnswer } from "./no_answer.js";
+import { element, reason, showResult, TOP } from "./result.js";
 import { asCsv, showHeads, showRow } from "./table.js";
 import { currentLanguage, percent, say, speak } from "./words.js";
 
@@ -11,7 +12,9 @@ const PAUSE = 120; // milliseconds without a new stroke before a drawing is look
 const DRAWN = 64; // pixels of the longer side up to which a grey model is one to draw for
 
 const part = (id) => document.getElementById(id);
-const state = { model: null, entries: [], waiting: [], working: 0, shown: null, looks: 0, unlocked: null };
+const state = {
+  model: null, fault: null, entries: [], waiting: [], working: 0, shown: null, looks: 0, unlocked: null,
+};
 
 // --- showing ---
 
@@ -23,8 +26,20 @@ function show(entry) {
 }
 
 function showShown() {
+  if (state.fault) return showFault();
   if (state.shown) return showResult(part("answer"), state.shown, () => explain(state.shown));
+  if (!state.model) return part("answer").replaceChildren(element("p", say("loading"), "soft"));
   part("answer").replaceChildren(element("p", say(part("drawing").hidden ? "nothingToDraw" : "nothing"), "soft"));
+}
+
+/** Why there is no model; where it is the key that lacks, with a button to give it. */
+function showFault() {
+  part("answer").replaceChildren(element("p", reason(state.fault), "error"));
+  if (state.fault.kind !== "locked") return;
+  const button = element("button", say("unlock"));
+  button.type = "button";
+  button.addEventListener("click", start);
+  part("answer").append(button);
 }
 
 function showOne(entry) {
@@ -39,8 +54,10 @@ function showProgress() {
 }
 
 function showModel() {
+  part("note").textContent = say(NOTE);
+  part("about").hidden = !state.model;
   if (!state.model) return;
-  const { class_names, image, test, version } = state.model;
+  const { class_names, image, test, version, sha256, checked } = state.model;
   const accuracy = test === null ? "" : say("accuracy", {
     percent: (100 * test.accuracy).toFixed(2), n: test.n.toLocaleString(currentLanguage()),
     low: (100 * test.ci95[0]).toFixed(2), high: (100 * test.ci95[1]).toFixed(2),
@@ -49,6 +66,7 @@ function showModel() {
   const kind = say(image.channels === 1 ? "grey" : "colour");
   const digits = class_names.length === 10 && class_names.every((name) => /^\d$/.test(name));
   part("form").textContent = say("form", { ...image, kind }) + (digits ? ` ${say("onBlack")}` : "");
+  part("sum").textContent = sha256 ? say(checked ? "checked" : "unchecked", { sha256 }) : "";
   part("drawing").hidden = image.channels !== 1 || Math.max(image.height, image.width) > DRAWN;
 }
 
@@ -65,45 +83,54 @@ function showAll(language) {
 // --- asking ---
 
 async function start() {
+  state.fault = null;
+  showShown();
   try {
-    state.model = await about();
+    state.model = await asked(about);
   } catch (error) {
-    return refused(error, start);
+    if (!(error instanceof NoAnswer)) throw error;
+    state.fault = error;
+    return showShown();
   }
   showModel();
   showShown();
   begin();
 }
 
-function refused(error, again) {
-  if (!(error instanceof NoAnswer)) throw error;
-  if (error.kind !== "locked") {
-    part("answer").replaceChildren(element("p", say("unreachable"), "error"));
-    return;
+/** What `question` comes to, asked again with each key that a person gives; throws NoAnswer where they give none. */
+async function asked(question) {
+  for (;;) {
+    try {
+      return await question();
+    } catch (error) {
+      if (error.kind !== "locked") throw error;
+      state.unlocked ??= newKey(); // one key for all that wait for it
+      const key = await state.unlocked;
+      if (!key) throw error;
+      error.open(key);
+    }
   }
-  state.unlocked ??= newKey(); // one key for all that wait for it
-  state.unlocked.then(again);
 }
 
+/** The key that a person enters; "" where they close the dialog. */
 function newKey() {
   return new Promise((done) => {
+    part("locked").returnValue = "";
     part("locked").showModal();
     part("locked").addEventListener("close", () => {
-      useKey(part("key").value);
+      done(part("locked").returnValue ? part("key").value : "");
       part("key").value = "";
       state.unlocked = null;
-      done();
     }, { once: true });
   });
 }
 
 async function ask(entry, withLooks = false) {
   try {
-    entry.answer = await predict(entry.blob, TOP, withLooks);
+    entry.answer = await asked(() => predict(entry.blob, TOP, withLooks));
     entry.error = null;
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    if (error.kind === "locked") return refused(error, () => ask(entry, withLooks).then(() => shownAgain(entry)));
     entry.error = error;
   }
 }

@@ -13,7 +13,7 @@ export function element(kind, words = "", name = "") {
 
 /** Why there is no answer, in a sentence. */
 export function reason(error) {
-  return error.kind === "refused" ? say("image", { detail: error.detail }) : say(error.kind);
+  return say(error.kind === "refused" ? "image" : error.kind, { detail: error.detail });
 }
 
 /** Show `entry` in `place`; `explain` is called when heat maps are asked for. */
