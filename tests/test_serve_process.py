@@ -195,7 +195,7 @@ def test_it_stops_in_one_line_while_a_model_is_exported(tmp_path: Path) -> None:
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "between")}
     ) as process:
         assert "exporting" in process.stderr.readline()
-        _until(lambda: len(list((tmp_path / "between").glob("littoral-serve-*"))) == 1)
+        _until(lambda: len(list((tmp_path / "between").glob("littoral-exported-*"))) == 1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 130
         assert process.stderr.read() == "littoral: interrupted\n"
