@@ -24,7 +24,7 @@ from littoral.model_file import can_be_slim, require_model_place, save_model
 from littoral.nn.model import FusionNetConfig
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
 from littoral.training.choose import Choice, choose_preset
-from littoral.training.loop import Observer
+from littoral.training.loop import Observer, Workers
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
@@ -71,6 +71,7 @@ def fit_file(
     slim: bool = False,
     on_features: Callable[[int, int], None] = lambda done, total: None,
     choice: Choice | None = None,
+    workers: Workers | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -80,7 +81,8 @@ def fit_file(
     `calibrate`, `max_error`, `tell`: see `fit_calibrated`; the time budget is that of the training alone.
     `slim`: the file does without the weights of frozen pretrained networks. `on_features` is told (images done, images
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
-    the record says how long it took to have those of the training part. `choice`: what chose the preset.
+    the record says how long it took to have those of the training part. `choice`: what chose the preset. `workers`: who
+    trains together, the trainings of a calibration too; see `fit_arm`.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
@@ -125,11 +127,14 @@ def fit_file(
             time_budget=time_budget,
             unlabelled=unlabelled,
             features=None if of_train is None else of_train[rows],
+            workers=workers,
         )
 
     def again(rows: NDArray[np.int64], short: Recipe) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
-        return fit_arm(preset, arm, short, part, seed, device, observer, unlabelled=unlabelled, features=known)
+        return fit_arm(
+            preset, arm, short, part, seed, device, observer, unlabelled=unlabelled, features=known, workers=workers
+        )
 
     trained = fit_calibrated(Fit(first, again), train_part, seed, calibrate, max_error, tell, of_train)
     trained.record["features_seconds"] = seconds
