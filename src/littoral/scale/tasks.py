@@ -80,14 +80,27 @@ def _result(reference: Any) -> Any:
         raise InputError(f"the cluster lost a task {count(RETRIES + 1, 'time')}, and gives up: {reason}") from error
 
 
-def _require_room(needs: Needs) -> None:
+def places(needs: Needs) -> int:
+    """How many calls the cluster has room for at once, were nothing else done there. For within `connected`."""
+    ways = [
+        [machine.get("CPU", 0) // needs.cpus, *([machine.get("GPU", 0) // needs.gpus] if needs.gpus else [])]
+        for machine in _machines()
+    ]
+    return int(sum(min(way) for way in ways))
+
+
+def _machines() -> list[dict[str, float]]:
+    """What each machine of the cluster has."""
     import ray
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    machines = [node["Resources"] for node in nodes if node["Alive"]]
-    if not any(machine.get("CPU", 0) >= needs.cpus and machine.get("GPU", 0) >= needs.gpus for machine in machines):
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def _require_room(needs: Needs) -> None:
+    if not places(needs):
         gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
-        most = max((machine.get("CPU", 0) for machine in machines), default=0)
+        most = max((machine.get("CPU", 0) for machine in _machines()), default=0)
         raise InputError(
             f"each training takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
             f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one training"
