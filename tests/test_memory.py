@@ -1,0 +1,88 @@
+"""A pack that is more than memory is fitted, drawn in any order, with little of it in memory at a time.
+
+What counts is memory behind which there is no file: pages of a mapped file are dropped where the system needs room.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from littoral.images.pack import pack
+from littoral.images.table import ImageTable
+
+SIDE, IMAGES, TEST = 96, 7500, 100
+
+DECODED = SIDE * SIDE * 3 * IMAGES  # 207 MB
+
+MOST = 100_000_000
+"""Bytes that a fit may take on top of what one of few images has loaded."""
+
+PRESET = """
+base = "tiny"
+summary = "narrow, so that a batch is small beside the set"
+widths = {shallow = 0.25, deep = 0.25}
+[recipe]
+steps = 20
+batch_size = 32
+full_batches = true
+"""
+
+CHILD = """
+import sys, threading, time
+from pathlib import Path
+from littoral.cli.main import run
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+def watch():
+    while True:
+        peak[0] = max(peak[0], anonymous())
+        time.sleep(0.005)
+
+few, many, *options = sys.argv[1:]
+assert run(["fit", few, "--out", "small", *options]) == 0
+before, peak = anonymous(), [0]
+threading.Thread(target=watch, daemon=True).start()
+assert run(["fit", many, "--out", "large", *options]) == 0
+Path("peak").write_text(str(peak[0] - before))
+"""
+
+
+def packed(out: Path, images: int, test: int) -> None:
+    """A pack of noise in two classes, one of them darker."""
+    rng = np.random.default_rng(0)
+    head = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE)).save(head, "BMP")
+    start = head.getvalue()[: -SIDE * SIDE * 3]
+    noise = (rng.integers(0, 256 - 80 * (number % 2), SIDE * SIDE * 3, np.uint8) for number in range(images))
+    table = ImageTable(
+        images=tuple(start + pixels.tobytes() for pixels in noise),
+        names=tuple(map(str, range(images))),
+        labels=tuple("ab"[number % 2] for number in range(images)),
+        groups=None,
+        split=tuple("test" if number < test else "train" for number in range(images)),
+        source="noise",
+    )
+    pack(table, out)
+
+
+def test_a_pack_larger_than_memory_is_fitted(tmp_path: Path) -> None:
+    packed(tmp_path / "few", 120, 20)
+    packed(tmp_path / "many", IMAGES, TEST)
+    (tmp_path / "narrow.toml").write_text(PRESET)
+    options = f"--preset narrow.toml --size {SIDE} --memory 0 --calibrate holdout --threads 1".split()
+    environment = os.environ | {"LITTORAL_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", CHILD, "few", "many", *options]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sum(file.stat().st_size for file in (tmp_path / "cache").rglob("images.bin")) > DECODED
+    assert int((tmp_path / "peak").read_text()) < MOST < DECODED / 2
