@@ -6,10 +6,8 @@ there the run is followed, interrupted and gone on from as any other.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +36,6 @@ from littoral.training.share import Share, require_enough
 from littoral.words import count
 
 if TYPE_CHECKING:
-    from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
 LOOK_EVERY = 0.2
@@ -115,7 +112,6 @@ class RayWorkers:
         """Start the workers and wait until they are done; `told` hears of everything."""
         import ray
         from ray.exceptions import RayError
-        from ray.train import TrainingFailedError
         from ray.util.queue import Queue
 
         needs = Needs(job.threads, gpus=int(job.gpu))
@@ -128,42 +124,21 @@ class RayWorkers:
         with folder_in(place) as name:
             news = Queue(actor_options={"num_cpus": 0})
             given = {"job": ray.put(job), "news": news, "storage": (place, name)}
-            outcome: Future[None] = Future()
-            trainer = self._trainer(given, needs, place, name)
             self.tell(self._parting(job))
-            threading.Thread(target=_settle, args=(trainer.fit, outcome), daemon=True).start()
+            # a process of its own, since Ray Train cannot be stopped in this one; with it goes all that it started
+            fitting = ray.remote(_fit).options(num_cpus=0, max_retries=0).remote(given, self.count, needs)
             try:
-                while not outcome.done():
+                while not ray.wait([fitting], timeout=0)[0]:
                     told.hear(news)
                     time.sleep(LOOK_EVERY)
                 told.hear(news)
-                outcome.result()
-            except (TrainingFailedError, RayError) as error:
+                ray.get(fitting)
+            except RayError as error:
                 reason = str(error).strip().split("\n")[-1][:200]
-                raise TrainingError(
-                    f"workers were lost {count(RETRIES + 1, 'time')}, and no more are started: {reason}"
-                ) from error
+                raise TrainingError(f"the workers on the Ray cluster {self.address} cannot go on: {reason}") from error
             finally:
-                news.shutdown(force=True)  # workers that are left notice it and end
-
-    def _trainer(self, given: dict[str, Any], needs: Needs, place: str, name: str) -> TorchTrainer:
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
-
-        resources = {"CPU": float(needs.cpus)} | ({"GPU": float(needs.gpus)} if needs.gpus else {})
-        return TorchTrainer(
-            work,
-            train_loop_config=given,
-            scaling_config=ScalingConfig(
-                num_workers=self.count, use_gpu=needs.gpus > 0, resources_per_worker=resources
-            ),
-            run_config=RunConfig(
-                name=name,
-                storage_path=place,
-                failure_config=FailureConfig(max_failures=RETRIES),
-                checkpoint_config=CheckpointConfig(num_to_keep=1),
-            ),
-        )
+                ray.cancel(fitting, force=True)
+                news.shutdown(force=True)
 
     def _parting(self, job: Job) -> str:
         """How many images of a batch each worker has, and what stays as it is, in a sentence."""
@@ -211,14 +186,24 @@ class _News:
         self.started = True
 
 
-def _settle(call: Callable[[], object], outcome: Future[None]) -> None:
-    """Call, and put what comes of it into `outcome`."""
-    try:
-        call()
-    except BaseException as error:
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(None)
+def _fit(given: dict[str, Any], workers: int, needs: Needs) -> None:
+    """Have so many workers do `work`, of which each occupies what it needs; again where one is lost."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    place, name = given["storage"]
+    resources = {"CPU": float(needs.cpus)} | ({"GPU": float(needs.gpus)} if needs.gpus else {})
+    TorchTrainer(
+        work,
+        train_loop_config=given,
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=needs.gpus > 0, resources_per_worker=resources),
+        run_config=RunConfig(
+            name=name,
+            storage_path=place,
+            failure_config=FailureConfig(max_failures=RETRIES),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+    ).fit()
 
 
 def _sent(images: NDArray[np.uint8] | ImageRows) -> NDArray[np.uint8] | InFile:

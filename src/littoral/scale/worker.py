@@ -74,13 +74,8 @@ def work(given: dict[str, Any]) -> None:
     """
     import ray
     import ray.train
-    from ray.exceptions import RayActorError
 
     news: Queue = given["news"]
-    try:
-        news.qsize()
-    except RayActorError:
-        return  # who asked is no longer there
     context = ray.train.get_context()
     try:
         _work(ray.get(given["job"]), given["storage"], Share(context.get_world_rank(), context.get_world_size()), news)
