@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow.parquet import ParquetFile
 
-from littoral.errors import InputError
-from littoral.images.load import load_data
+from littoral.errors import ImageError, InputError
+from littoral.images import packed
+from littoral.images.load import Reading, load_data
 from littoral.images.pack import pack, read_pack
+from littoral.images.packed import PackedImage
 from littoral.images.sources import read_table
 
 Call = Callable[..., tuple[int, str, str]]
@@ -37,13 +42,49 @@ def test_a_pack_is_what_was_packed(photos: Path, tmp_path: Path, monkeypatch: py
     assert [part.images for part in index.parts] == [4, 4, 3]
     assert index.images == 11
     found = read_table(tmp_path / "packed")
-    assert found.images == tuple(path.read_bytes() for path in table.images if isinstance(path, Path))
+    assert [image.read() for image in found.images if isinstance(image, PackedImage)] == (
+        [path.read_bytes() for path in table.images if isinstance(path, Path)]
+    )
     assert (found.names, found.labels, found.groups, found.split) == (
         (table.names, table.labels, table.groups, table.split)
     )
     there, here = load_data(str(tmp_path / "packed")), load_data(str(photos))
     np.testing.assert_array_equal(there.store.images[:], here.store.images[:])
     assert [name for name, _ in there.unreadable] == [name for name, _ in here.unreadable]
+
+
+def test_what_is_read_at_once_is_bounded(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("littoral.images.pack.GROUP_BYTES", 800)
+    table = read_table(photos)
+    pack(table, tmp_path / "packed")
+    found = [image for image in read_pack(tmp_path / "packed").images if isinstance(image, PackedImage)]
+    rows = Counter((image.file, image.group) for image in found)
+    sizes = Counter({group: sum(len(image.read()) for image in found if image.group == group[1]) for group in rows})
+    assert len(rows) > 3
+    assert max(sizes.values()) < 1200
+    reads: list[int] = []
+    packed._row_group.cache_clear()
+    monkeypatch.setattr(ParquetFile, "read_row_group", counted(ParquetFile.read_row_group, reads))
+    load_data(str(tmp_path / "packed"), Reading(memory=0, size=(9, 8)))
+    assert 0 < len(reads) <= 2 * len(rows)  # for what tells images from others, and for their pixels: in order, once
+
+
+def test_a_part_that_is_lost_on_the_way_is_said(photos: Path, tmp_path: Path) -> None:
+    pack(read_table(photos), tmp_path / "packed")
+    table = read_pack(tmp_path / "packed")
+    (tmp_path / "packed" / "part-00000.parquet").unlink()
+    packed._row_group.cache_clear()
+    assert isinstance(table.images[0], PackedImage)
+    with pytest.raises(ImageError, match=r"^cannot be read: .+part-00000\.parquet is no longer there"):
+        table.images[0].read()
+
+
+def counted(function: Callable[..., Any], calls: list[int]) -> Callable[..., Any]:
+    def call(self: Any, number: int, **options: Any) -> Any:
+        calls.append(number)
+        return function(self, number, **options)
+
+    return call
 
 
 def test_arrays_are_packed_too(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from littoral.model_file import can_be_slim, require_model_place, save_model
 from littoral.nn.model import FusionNetConfig
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
 from littoral.training.choose import Choice
-from littoral.training.loop import Observer
+from littoral.training.loop import Observer, Workers
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
@@ -69,6 +69,7 @@ def fit_file(
     on_features: Callable[[int, int], None] = lambda done, total: None,
     choice: Choice | None = None,
     tuning: Tuning | None = None,
+    workers: Workers | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -80,6 +81,7 @@ def fit_file(
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
     the record says how long it took to have those of the training part. `choice`: what chose the preset. `tuning`: how
     the pretrained network of such an arm is tuned after the fit, and kept where that helps, see `with_tuning`.
+    `workers`: who trains together, the trainings of a calibration too; see `fit_arm`.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten, and a finished model file that there is nothing to resume for.
@@ -128,11 +130,15 @@ def fit_file(
             time_budget=time_budget,
             unlabelled=unlabelled,
             features=None if of_train is None else of_train[rows],
+            workers=workers,
         )
 
     def again(rows: NDArray[np.int64], like: TrainedModel) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
-        return fit_arm(preset, arm, like.recipe, part, seed, device, observer, unlabelled=unlabelled, features=known)
+        recipe = like.recipe
+        return fit_arm(
+            preset, arm, recipe, part, seed, device, observer, unlabelled=unlabelled, features=known, workers=workers
+        )
 
     def tune(probe: TrainedModel, rows: NDArray[np.int64], tuning: Tuning) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]

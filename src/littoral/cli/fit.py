@@ -15,6 +15,7 @@ from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, rea
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
+from littoral.cli.workers import Asked
 from littoral.words import interval, percent
 
 if TYPE_CHECKING:
@@ -89,6 +90,29 @@ def fit(
     device: options.Device = "auto",
     threads: options.Threads = None,
     log: options.Log = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS|local",
+            help="Train on a Ray cluster by --workers: HOST:PORT of its head, or local for this machine alone.",
+            show_default="in this process",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes on the Ray cluster that train the network together, each a part of every batch."
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URI",
+            help="Where all machines of the cluster find the last checkpoint, such as /shared/runs or s3://bucket/runs.",
+            show_default="beside the model file",
+        ),
+    ] = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -132,8 +156,10 @@ def fit(
             )
     calibrating = one_of("--calibrate", calibrate, WAYS)
     require_max_error(max_error)
+    asked = Asked(ray, workers, storage)
+    asked.require(time_budget, unlabelled, preset, arm)
     place = choose_device(device)
-    set_threads(threads)
+    set_threads(asked.threads(threads))
     curves = log_folder(log)
     parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
     target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
@@ -182,6 +208,7 @@ def fit(
         with (
             followed(f"{chosen.name} {arm}", quiet, curves) as observer,
             bar("computing features", quiet) as on_features,
+            asked.connected(target, quiet) as together,
         ):
             trained = fit_file(
                 loaded.store,
@@ -203,6 +230,7 @@ def fit(
                 on_features=on_features,
                 choice=choice,
                 tuning=tuning,
+                workers=together,
             )
     except Interrupted:
         kept = "no epoch was finished, so nothing is kept"
@@ -237,6 +265,7 @@ def fit(
                 "train_seconds": record["train_seconds"],
                 "features_seconds": record["features_seconds"],
                 "steps": record["steps"],
+                "workers": record["workers"],
                 "stopped_early": record["stopped_early"],
                 "epoch_seconds": [round(epoch["seconds"], 3) for epoch in record["history"]],
                 "test": test,

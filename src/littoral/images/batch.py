@@ -11,10 +11,11 @@ from PIL import Image
 
 from littoral.errors import ImageError
 from littoral.images.decode import fit_to_spec, open_upright, quiet_pillow, read_bytes, size_of
+from littoral.images.packed import PackedImage
 from littoral.specs import ImageSpec
 
-Encoded = str | bytes | NDArray[np.uint8]
-"""A path as text (cheaper to hand to a worker than a Path), the bytes of a file, or pixels."""
+Encoded = str | PackedImage | bytes | NDArray[np.uint8]
+"""A path as text (cheaper to hand to a worker than a Path), a row of a pack, the bytes of a file, or pixels."""
 
 
 @dataclass(frozen=True)
@@ -103,5 +104,7 @@ def _upright(image: Encoded, channels: int) -> tuple[Image.Image, str]:
     return open_upright(_content(image), channels)
 
 
-def _content(image: str | bytes) -> bytes:
-    return image if isinstance(image, bytes) else read_bytes(image)
+def _content(image: str | PackedImage | bytes) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    return image.read() if isinstance(image, PackedImage) else read_bytes(image)

@@ -39,7 +39,7 @@ SMALLEST, STEP = 8, 4
 SAMPLE = 2048
 """Heads that are read for a first guess at the size; decoding then sees the sizes of all."""
 
-DECODER = 2
+DECODER = 3
 """Changes whenever decoding comes to give other pixels or notes, so that older entries of the cache are not used."""
 
 
@@ -175,7 +175,7 @@ def _decode_to_file(
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> _Decoded:
-    """Through the cache: images lie there in the order of their digests, whatever their order in a table."""
+    """Through the cache: images lie there in the order in which they were read first, and their digests find them."""
     digests = [digest for _, chunk in in_parallel(digest_batch, images, workers) for digest in chunk]
     order = np.argsort(np.array(digests, np.dtype("S16")), kind="stable")
     form = (DECODER, spec, choose_channels, len(images))
@@ -190,21 +190,23 @@ def _decode_to_file(
         with cache.writing(int(np.prod(shape, dtype=np.int64)), source) as folder:
             target = np.memmap(folder / cache.FILE, np.uint8, "r+", shape=shape)
             file = str(folder / cache.FILE)
-            decoded = _decode_into(target, file, [images[index] for index in order], spec, workers, on_progress)
+            decoded = _decode_into(target, file, images, spec, workers, on_progress)
             grey = choose_channels and decoded.grey
             # a file that could be read a moment ago: such an error is no trait of the content, and must not be kept
             for index, reason in decoded.errors.items():
-                if reason.startswith(UNREADABLE) and digests[order[index]] != digest_of_unreadable(reason):
+                if reason.startswith(UNREADABLE) and digests[index] != digest_of_unreadable(reason):
                     raise InputError(f"an image of {source} {reason}, which a moment ago was readable; run again")
             shape = (_first_channel(target) if grey else target).shape
             target.flush()
-            notes = {"source": source, "errors": decoded.errors, "grey": decoded.grey} | _noted(decoded.own)
+            notes = {"source": source, "errors": decoded.errors, "grey": decoded.grey, "order": order.tolist()}
+            notes |= _noted(decoded.own)
             del target, decoded
             entry = cache.keep(folder, key, shape, notes)
             mapped = cache.opened(entry)
     places = np.empty(len(images), np.int64)
-    places[order] = np.arange(len(images))
-    errors = {int(order[int(place)]): reason for place, reason in entry.notes["errors"].items()}
+    places[order] = entry.notes["order"]  # the image of the least digest is where the file has that
+    image_at = np.argsort(places)
+    errors = {int(image_at[int(place)]): reason for place, reason in entry.notes["errors"].items()}
     forms = entry.notes["forms"]
     numbers = np.array(entry.notes["form"], np.int64)[places].tolist()
     sizes = np.array([forms[number][:2] for number in numbers], np.int32)

@@ -13,6 +13,7 @@ from littoral.errors import InputError
 from littoral.images.build import OwnForms, build_store
 from littoral.images.duplicates import Duplicates, find_duplicates
 from littoral.images.named import NAMES, load_named
+from littoral.images.packed import PackedImage
 from littoral.images.sources import read_table
 from littoral.images.splits import straddling
 from littoral.images.store import ImageStore
@@ -243,14 +244,17 @@ def _require_plain(data: str, reading: Reading) -> None:
 
 def _is_much(table: ImageTable) -> bool:
     """Whether decoding takes long enough for worker processes to pay."""
-    if not all(isinstance(image, Path) for image in table.images):
-        return False  # bytes and pixels would have to be sent to them
+    files: dict[str | Path, None] = {}
+    for image in table.images:
+        if not isinstance(image, Path | PackedImage):
+            return False  # bytes and pixels would have to be sent to them
+        files[image.file if isinstance(image, PackedImage) else image] = None
     if len(table.images) >= PARALLEL_FROM_FILES:
         return True
     total = 0
-    for image in table.images:
+    for file in files:
         try:
-            total += os.stat(image).st_size  # type: ignore[arg-type]
+            total += os.stat(file).st_size
         except OSError:
             continue
         if total >= PARALLEL_FROM_BYTES:

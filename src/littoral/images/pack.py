@@ -1,6 +1,7 @@
 """Many image files -> few Parquet files with an index, and back: what a network drive or an object store serves well.
 
-Images are kept as they are encoded; nothing is decoded, and only one part is in memory at a time.
+Images are kept as they are encoded; nothing is decoded, and only one part is in memory at a time. When they are read
+back it is a row group, some megabytes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -21,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from littoral.errors import InputError
 from littoral.files import require_folder, write_atomically
+from littoral.images.packed import PackedImage
 from littoral.images.table import ImageTable
 
 FORMAT = "littoral-pack-1"
@@ -30,6 +33,9 @@ INDEX = "index.json"
 
 MOST_IMAGES, MOST_BYTES = 10_000, 100_000_000
 """A part ends with so many images, or so many bytes of them, whichever comes first."""
+
+GROUP_IMAGES, GROUP_BYTES = 512, 8_000_000
+"""A row group has so many images at most, and on average so many bytes of them at most: what is read at once."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +108,12 @@ def is_pack(folder: Path) -> bool:
 
 
 def read_pack(folder: Path) -> ImageTable:
-    """The images of a pack, encoded, in memory.
+    """The images of a pack, which are read when they are asked for; names, labels, groups and parts are in memory.
 
     Raises InputError without pyarrow, and for a pack that was cut off or has a part that is missing or changed.
     """
     if find_spec("pyarrow") is None:
         raise InputError("Parquet needs pyarrow, which is not installed; pip install 'littoral[parquet]'")
-    import pyarrow.parquet
-
     if not (folder / INDEX).is_file():
         raise InputError(f"{folder} has no {INDEX}: packing was cut off; empty the folder and pack again")
     try:
@@ -118,16 +122,15 @@ def read_pack(folder: Path) -> ImageTable:
         raise InputError(f"{folder / INDEX} is not the index of a pack: pack again") from error
     if index.format != FORMAT:
         raise InputError(f"{folder / INDEX} has the format {index.format!r}, expected {FORMAT!r}: pack again")
-    columns: dict[str, list[Any]] = {}
+    images: list[PackedImage] = []
+    columns: dict[str, list[str]] = {}
     for part in index.parts:
         file = folder / Path(part.file).name
-        content = file.read_bytes() if file.is_file() else b""
-        if hashlib.sha256(content).hexdigest() != part.sha256:
+        if not file.is_file() or _sha256(file) != part.sha256:
             raise InputError(f"{file} is missing or was changed since it was packed: pack again")
-        for name, values in pyarrow.parquet.read_table(io.BytesIO(content)).to_pydict().items():
-            columns.setdefault(name, []).extend(values)
+        images += _rows(file, columns)
     return ImageTable(
-        images=tuple(columns["image"]),
+        images=tuple(images),
         names=tuple(columns["path"]),
         labels=tuple(columns["label"]),
         groups=tuple(columns["group"]) if "group" in columns else None,
@@ -155,9 +158,29 @@ def _parts(table: ImageTable, unreadable: list[str]) -> Iterator[list[tuple[int,
         yield rows
 
 
-def _encoded(image: Path | bytes | NDArray[np.uint8]) -> bytes:
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _rows(file: Path, columns: dict[str, list[str]]) -> list[PackedImage]:
+    """The rows of a part; what is known of them besides is added to `columns`."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(file) as part:
+        groups = [part.metadata.row_group(number).num_rows for number in range(part.num_row_groups)]
+        names = [name for name in part.schema_arrow.names if name != "image"]
+        for name, values in part.read(columns=names).to_pydict().items():
+            columns.setdefault(name, []).extend(map(sys.intern, values))  # of equal labels one is held
+    place = str(file)
+    return [PackedImage(place, group, row) for group, images in enumerate(groups) for row in range(images)]
+
+
+def _encoded(image: Path | PackedImage | bytes | NDArray[np.uint8]) -> bytes:
     if isinstance(image, bytes):
         return image
+    if isinstance(image, PackedImage):
+        return image.read()
     if isinstance(image, Path):
         return image.read_bytes()
     content = io.BytesIO()
@@ -180,5 +203,7 @@ def _parquet(rows: list[tuple[int, bytes]], table: ImageTable) -> bytes:
         if values is not None:
             columns[name] = [values[number] for number in numbers]
     content = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), content, compression="none")
+    size = sum(len(image) for _, image in rows)
+    group = min(GROUP_IMAGES, max(1, len(rows) * GROUP_BYTES // max(size, 1)))
+    pyarrow.parquet.write_table(pyarrow.table(columns), content, row_group_size=group, compression="none")
     return content.getvalue()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from littoral.errors import InputError
+from littoral.images.packed import PackedImage
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """What the parts of data that come already split may be called, in small letters, and what they are."""
@@ -19,13 +20,14 @@ PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val
 
 @dataclass(frozen=True)
 class ImageTable:
-    """One row an image: where it is (a file, encoded bytes, or a uint8 array), what a message calls it, its label.
+    """One row an image: where it is (a file, a row of a pack, encoded bytes, or a uint8 array), its name in messages,
+    and its label.
 
     `groups`: images of one group (a person, a site, a day) never straddle a split. `split`: the part of each image
     where the data came split. `skipped`: files that were passed over because they are hidden or no images.
     """
 
-    images: tuple[Path | bytes | NDArray[np.uint8], ...]
+    images: tuple[Path | PackedImage | bytes | NDArray[np.uint8], ...]
     names: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...] | None

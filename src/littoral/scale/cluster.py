@@ -62,6 +62,7 @@ def connected(address: str) -> Iterator[None]:
     require_cluster(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of several that fail alike, one is told
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # a lost process would be told of on standard output
     import ray
     import ray._private.worker as internals
 

@@ -51,6 +51,18 @@ def load_checkpoint(
 ) -> list[EpochRecord]:
     """Bring model and memory to the stored state; return the history up to there.
 
+    Raises InputError as `read_checkpoint`.
+    """
+    state, tensors = read_checkpoint(path, identity)
+    model.load_state_dict(_under("model.", tensors))
+    for number, part in enumerate(memory):
+        part.load_tensors(_under(f"memory{number}.", tensors))
+    return [EpochRecord(**record) for record in state["history"]]
+
+
+def read_checkpoint(path: Path, identity: dict[str, object]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The stored state, plain JSON, and tensors.
+
     Raises InputError when the file is no checkpoint of ours, or belongs to a run with another identity; it names what
     differs.
     """
@@ -70,10 +82,7 @@ def load_checkpoint(
             f"the checkpoint {path} belongs to a run with another {', '.join(differing)}; "
             "give the options of that run, or delete it to start again"
         )
-    model.load_state_dict(_under("model.", tensors))
-    for number, part in enumerate(memory):
-        part.load_tensors(_under(f"memory{number}.", tensors))
-    return [EpochRecord(**record) for record in state["history"]]
+    return state, tensors
 
 
 def planned_steps(path: Path, time_budget: float) -> int | None:

@@ -30,6 +30,7 @@ from littoral.training.history import EpochRecord
 from littoral.training.optim import WeightAverage, optimiser_of
 from littoral.training.precision import precision_on
 from littoral.training.recipe import Recipe
+from littoral.training.share import ALONE, Share
 
 REPORT_EVERY = 10
 """Steps between two reports. Losses stay on the device until then, so that a GPU is not made to wait at each step."""
@@ -56,7 +57,7 @@ class Observer(Protocol):
         """Every few steps: the step reached, and this epoch's mean loss, accuracy and speed so far."""
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """After each epoch, before its checkpoint."""
+        """After each epoch and its checkpoint."""
 
 
 class Silent:
@@ -81,6 +82,30 @@ class Checkpointing:
     resume: bool = False
 
 
+@runtime_checkable
+class Workers(Protocol):
+    """Processes that train one model together, wherever they are; see `share.py`."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def train(
+        self,
+        model: FusionNet,
+        images: UInt8[np.ndarray, "n height width channels"] | ImageRows,
+        labels: Int64[np.ndarray, " n"],
+        spec: ImageSpec,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        observer: Observer,
+        weights: Float64[np.ndarray, " n"] | None,
+        checkpointing: Checkpointing | None,
+    ) -> list[EpochRecord]:
+        """As the function `train`, done by all of them; `model` ends here, and so do the checkpoints."""
+
+
 def train(
     model: FusionNet,
     images: UInt8[np.ndarray, "n height width channels"] | ImageRows,
@@ -94,7 +119,8 @@ def train(
     checkpointing: Checkpointing | None = None,
     shown_accuracy: Callable[[nn.Module], float] | None = None,
     budget: TimeBudget | None = None,
-    shares: Mapping[str, float] | None = None,
+    rates: Mapping[str, float] | None = None,
+    share: Share = ALONE,
 ) -> list[EpochRecord]:
     """Train `model` in place on `device` and return its history.
 
@@ -102,16 +128,16 @@ def train(
     an epoch come from (seed, epoch), so a run that goes on from a checkpoint draws what the unbroken run would have.
     `weights`: the weight of each image in the loss, of mean 1; None: all alike. `shown_accuracy` is called after each
     epoch, outside the timing; nothing reads its value but the history. `budget`: the run is stopped, before its last
-    step, where it would take longer than that. `shares`: the part of the recipe's rate that each parameter that learns,
-    by name, does so at; None: all of it.
+    step, where it would take longer than that. `rates`: the part of the recipe's rate that each parameter that learns,
+    by name, does so at; None: all of it. `share`: which part this process does of a training by several.
 
     Raises TrainingError, naming the step, when the loss is no longer finite.
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     total, per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    parts = None if shares is None else [shares[name] for name in learning]
-    optimiser = optimiser_of(recipe, list(learning.values()), total, parts)
+    own_rates = None if rates is None else [rates[name] for name in learning]
+    optimiser = optimiser_of(recipe, list(learning.values()), total, own_rates)
     average = WeightAverage(model, recipe.average) if recipe.average else None
     memory = (optimiser,) if average is None else (optimiser, average)
     history: list[EpochRecord] = []
@@ -120,6 +146,7 @@ def train(
 
     pixels, targets = feed(images, device), torch.tensor(labels, device=device)
     weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
+    opinions_of = share.opinions(model)
     step = history[-1].step if history else 0
     observer.on_start(Plan(len(images), total, per_epoch, step))
     half = precision_on(device, recipe.precision) == "bfloat16"
@@ -143,27 +170,31 @@ def train(
             model.train()
             start = time.perf_counter()
             for number, batch in enumerate(batches, start=1):
-                x = to_input(pixels(batch), spec)
+                part = share.part(len(batch))
+                mine = batch[part]
+                x = to_input(pixels(mine), spec)
                 if moves is not None:
-                    x = moved(x, moves.part(seen, seen + len(batch)))
+                    x = moved(x, moves.part(seen + part.start, seen + part.stop))
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    opinions = {name: logits.float() for name, logits in model.opinions(x).items()}
-                loss = loss_of(opinions, targets[batch], recipe, None if weight is None else weight[batch])
-                loss.backward()  # type: ignore[no-untyped-call]
+                    opinions = {name: logits.float() for name, logits in opinions_of(x).items()}
+                loss = loss_of(opinions, targets[mine], recipe, None if weight is None else weight[mine])
+                loss = loss * (len(mine) / len(batch))  # the sum over all workers is the loss of the batch
+                (loss * share.workers).backward()  # type: ignore[no-untyped-call]  # gradients are averaged
                 optimiser.step(step + number)
                 if average is not None:
                     average.update(model, step + number)
 
                 losses[number - 1] = loss.detach()
                 logits = model.combined({name: opinion.detach() for name, opinion in opinions.items()})
-                correct += (logits.argmax(1) == targets[batch]).sum()
+                correct += (logits.argmax(1) == targets[mine]).sum()
                 seen += len(batch)
                 late = budget is not None and budget.over
                 if number % REPORT_EVERY == 0 or number == len(batches) or late:
-                    _require_finite(losses[reported:number], first_step=step + reported + 1)
+                    _require_finite(share.summed(losses[reported:number]), first_step=step + reported + 1)
                     reported = number
+                    right = share.summed(correct.clone()).item()
                     seconds = time.perf_counter() - start
-                    mean_loss, accuracy = losses[:number].mean().item(), correct.item() / seen
+                    mean_loss, accuracy = losses[:number].mean().item(), right / seen
                     observer.on_steps(epoch, step + number, mean_loss, accuracy, seen / seconds)
                 if late:
                     break
@@ -171,9 +202,9 @@ def train(
 
             shown = None if shown_accuracy is None else shown_accuracy(model)
             history.append(EpochRecord(epoch, step, mean_loss, accuracy, seconds, shown))
-            observer.on_epoch(history[-1])
             if checkpointing is not None:
                 save_checkpoint(checkpointing.path, checkpointing.identity, model, memory, history)
+            observer.on_epoch(history[-1])
     if average is not None:
         average.lay_into(model)
     return history

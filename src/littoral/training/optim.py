@@ -28,17 +28,17 @@ class Optimiser(Protocol):
 
 
 def optimiser_of(
-    recipe: Recipe, parameters: Sequence[nn.Parameter], steps: int, shares: Sequence[float] | None = None
+    recipe: Recipe, parameters: Sequence[nn.Parameter], steps: int, rates: Sequence[float] | None = None
 ) -> Optimiser:
     """The optimiser that a recipe asks for, over `steps` steps in all.
 
-    `shares`: the part of the recipe's rate that each parameter learns at, with AdamW alone; None: all of it.
+    `rates`: the part of the recipe's rate that each parameter learns at, with AdamW alone; None: all of it.
     """
     if recipe.optimiser == "adam":
-        if shares is not None:
+        if rates is not None:
             raise InputError("rates of their own are for adamw, got adam: set the recipe's optimiser")
         return KerasAdam(parameters, recipe)
-    return OneCycleAdamW(parameters, recipe, steps, [1.0] * len(parameters) if shares is None else shares)
+    return OneCycleAdamW(parameters, recipe, steps, [1.0] * len(parameters) if rates is None else rates)
 
 
 class KerasAdam:
@@ -74,16 +74,16 @@ class OneCycleAdamW:
     """AdamW (Loshchilov and Hutter 2019), its rate rising and falling once in straight lines (Smith 2018).
 
     The rate rises from a tenth of the recipe's over the first `warmup` of the steps, then falls to a hundredth.
-    `shares`: the part of it that each parameter learns at.
+    `rates`: the part of it that each parameter learns at.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int, shares: Sequence[float]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], recipe: Recipe, steps: int, rates: Sequence[float]) -> None:
         self.recipe = recipe
         self.steps = steps
-        self.shares = sorted(set(shares), reverse=True)
-        learning = list(zip(parameters, shares, strict=True))
+        self.rates = sorted(set(rates), reverse=True)
+        learning = list(zip(parameters, rates, strict=True))
         self.adam = torch.optim.AdamW(
-            [{"params": [parameter for parameter, own in learning if own == share]} for share in self.shares],
+            [{"params": [parameter for parameter, own in learning if own == rate]} for rate in self.rates],
             lr=recipe.learning_rate,
             betas=recipe.betas,
             eps=recipe.epsilon,
@@ -94,8 +94,8 @@ class OneCycleAdamW:
     def step(self, number: int) -> None:
         """Update the parameters from their gradients, then clear these. `number` counts updates from 1."""
         rate = self.recipe.learning_rate * one_cycle(number / (self.steps + 1), self.recipe.warmup)
-        for group, share in zip(self.adam.param_groups, self.shares, strict=True):
-            group["lr"] = rate * share
+        for group, part in zip(self.adam.param_groups, self.rates, strict=True):
+            group["lr"] = rate * part
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
 

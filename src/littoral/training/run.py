@@ -28,7 +28,7 @@ from littoral.training.budget import WARM_UP_SHARE, TimeBudget
 from littoral.training.checkpoint import planned_steps
 from littoral.training.feed import class_balanced_weights
 from littoral.training.history import EpochRecord
-from littoral.training.loop import Checkpointing, Observer, Plan, Silent, train
+from littoral.training.loop import Checkpointing, Observer, Plan, Silent, Workers, train
 from littoral.training.precision import precision_on
 from littoral.training.presets import Preset, get_arm
 from littoral.training.probe import fit_probe
@@ -74,6 +74,7 @@ def fit_arm(
     time_budget: float | None = None,
     unlabelled: UInt8[np.ndarray, "m height width channels"] | None = None,
     features: Float32[np.ndarray, "n size"] | None = None,
+    workers: Workers | None = None,
 ) -> TrainedModel:
     """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
 
@@ -91,7 +92,9 @@ def fit_arm(
     tells what was learned; that takes as long as the training.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
-    images whose accuracy is put into the history after each epoch and nowhere else.
+    images whose accuracy is put into the history after each epoch and nowhere else. `workers`: who trains the network
+    together, each a part of every batch; there is no time budget then, `shown` is not asked, and other trainings,
+    such as those for learned votes, are done here.
     """
     if not 0 <= seed < 2**63:
         raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
@@ -102,8 +105,11 @@ def fit_arm(
     by_class = recipe.balance == "loss" or (linear and recipe.balance == "sampler")  # where nothing is drawn
     weights = image_weights(store, by_class, sample_weight)
     voting = recipe.votes == "learned" and config.branch_heads
-    if linear and time_budget is not None:
-        raise InputError(f"arm {arm} is fitted at once and not in steps: leave the time budget out")
+    if linear and (time_budget is not None or workers is not None):
+        other = "the workers" if time_budget is None else "the time budget"
+        raise InputError(f"arm {arm} is fitted at once and not in steps: leave {other} out")
+    if workers is not None and (time_budget is not None or unlabelled is not None):
+        raise InputError("several workers train without a time budget and without images that have no label")
     budget = None
     if time_budget is not None:
         planned = (
@@ -128,6 +134,7 @@ def fit_arm(
         "device": str(device),
         "precision": precision_on(device, recipe.precision),
         "threads": torch.get_num_threads(),
+        "workers": 1 if workers is None else workers.count,
         "torch": torch.__version__,
         "littoral": __version__,
     }
@@ -196,20 +203,26 @@ def fit_arm(
         )
         if votes.votes is not None:
             model.votes.copy_(torch.tensor(list(votes.votes.values())))
-    history = train(
-        model,
-        store.images,
-        store.labels,
-        spec,
-        recipe,
-        seed,
-        device,
-        observer,
-        weights=weights,
-        checkpointing=None if checkpoint is None else Checkpointing(checkpoint, identity, resume),
-        shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
-        budget=budget,
-    )
+    checkpointing = None if checkpoint is None else Checkpointing(checkpoint, identity, resume)
+    if workers is not None:
+        history = workers.train(
+            model, store.images, store.labels, spec, recipe, seed, device, observer, weights, checkpointing
+        )
+    else:
+        history = train(
+            model,
+            store.images,
+            store.labels,
+            spec,
+            recipe,
+            seed,
+            device,
+            observer,
+            weights=weights,
+            checkpointing=checkpointing,
+            shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
+            budget=budget,
+        )
     record = _record(origin, recipe, history, store) | {"time_budget": time_budget, "unlabelled": left_out}
     if votes is not None:
         record |= {"votes": asdict(votes), "train_seconds": round(record["train_seconds"] + votes.seconds, 3)}

@@ -101,9 +101,9 @@ def finetuned(
     weight, bias = head.parameters()
     centred = _Centred(weight, bias, features.mean(0, dtype=np.float64), spread_of(features, sizes))
     layer, head.layers[0] = head.layers[0], centred
-    shares = _shares(model, _networks(probe.model.config, tuning.stages))
+    rates = _rates(model, _networks(probe.model.config, tuning.stages))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in shares)
+        parameter.requires_grad_(name in rates)
     history = train(
         model,
         store.images,
@@ -114,7 +114,7 @@ def finetuned(
         device,
         observer,
         weights=image_weights(store, recipe.balance == "loss", sample_weight),
-        shares=shares,
+        rates=rates,
     )
     head.layers[0] = layer.to(device)
     with torch.no_grad():
@@ -186,15 +186,15 @@ def _networks(config: FusionNetConfig, stages: Stages) -> dict[str, _Network]:
     return found
 
 
-def _shares(model: FusionNet, networks: Mapping[str, _Network]) -> dict[str, float]:
+def _rates(model: FusionNet, networks: Mapping[str, _Network]) -> dict[str, float]:
     """The share of the recipe's rate of every parameter that learns, by name."""
     assert model.head is not None
-    shares = {f"head.{name}": 1.0 for name, _ in model.head.named_parameters()}
+    rates = {f"head.{name}": 1.0 for name, _ in model.head.named_parameters()}
     for branch, network in networks.items():
         for above, (stage, names) in enumerate(reversed(list(network.stages.items())), start=1):
             if stage in network.learning:
-                shares |= {f"branches.{branch}.network.{name}": SLOWER**above for name in names}
-    return shares
+                rates |= {f"branches.{branch}.network.{name}": SLOWER**above for name in names}
+    return rates
 
 
 def _unfrozen(model: FusionNet, seed: int) -> FusionNet:
