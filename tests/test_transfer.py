@@ -18,8 +18,15 @@ from littoral.images.store import ImageStore
 from littoral.model_file import load_model
 from littoral.nn import weights
 from littoral.nn.backbone import Backbone
+from littoral.nn.calibrated import CalibratedNet
 from littoral.nn.fixed.scattering import ScatteringBranch
-from littoral.nn.inference import branch_vectors, predict_from_vectors, predict_probabilities
+from littoral.nn.inference import (
+    answers_from_vectors,
+    branch_vectors,
+    predict_answers,
+    predict_from_vectors,
+    predict_probabilities,
+)
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve
 from littoral.training import choose, presets
@@ -87,6 +94,18 @@ def test_features_computed_beforehand_are_those_of_the_network(stripes: ImageSto
             predict_probabilities(trained.model, part.images, part.spec()),
             atol=2e-3,
         )
+
+
+def test_a_model_answers_from_features_as_from_images(stripes: ImageStore) -> None:
+    chosen = get_preset("probe")
+    trained = fit_arm(chosen, "shallow", chosen.recipe, stripes.subset(np.arange(30)), 0, CPU, Silent())
+    assert any(spec.height is not None for spec in trained.model.config.fused_specs().values())  # maps are among them
+    net, vectors = CalibratedNet(trained.model), branch_vectors(trained.model, stripes.images, trained.image)
+    np.testing.assert_allclose(
+        answers_from_vectors(net, vectors).probabilities,
+        predict_answers(net, stripes.images, trained.image).probabilities,
+        atol=1e-5,
+    )
 
 
 def test_a_comparison_and_a_curve_see_each_image_once(stripes: ImageStore, passes: list[int]) -> None:

@@ -15,6 +15,7 @@ from littoral.errors import InputError
 from littoral.nn.calibrated import Answer, CalibratedNet
 from littoral.nn.fusion.concat import concatenated
 from littoral.nn.inputs import to_input
+from littoral.nn.layers import unflattened
 from littoral.nn.model import FusionNet
 from littoral.nn.onnx_session import in_sessions
 from littoral.rows import ImageRows
@@ -65,7 +66,7 @@ def answers_from_vectors(net: CalibratedNet, vectors: Float32[np.ndarray, "n siz
     with _evaluating(net):
         given = torch.tensor(vectors, device=next(net.network.parameters()).device)
         parts = torch.tensor_split(given, ends[:-1].tolist(), dim=1)
-        shaped = [part.reshape(len(part), *spec.shape) for part, spec in zip(parts, specs.values(), strict=True)]
+        shaped = [unflattened(part, spec.shape) for part, spec in zip(parts, specs.values(), strict=True)]
         return _answers([net.answer(dict(zip(specs, shaped, strict=True)))])
 
 

@@ -42,6 +42,14 @@ def flatten(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch size"]:
     return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
 
 
+def unflattened(x: Float[Tensor, "batch size"], shape: tuple[int, ...]) -> Float[Tensor, "batch ..."]:
+    """The map (channels, height, width), or the vector, that `flatten` made these of."""
+    if len(shape) == 1:
+        return x
+    channels, height, width = shape
+    return x.reshape(len(x), height, width, channels).permute(0, 3, 1, 2)
+
+
 def windows(side: int, grid: int) -> tuple[int, int, int]:
     """How many windows, `grid` at most, cover a side, their distance, and their length: equal ones that may overlap."""
     count = min(side, grid)
