@@ -117,8 +117,7 @@ def test_ctrl_c_keeps_the_candidates_for_the_same_search(
     first = (tmp_path / "candidates" / "0.json").read_bytes()
     code, _, err = call(*command, "1")
     assert (code, (tmp_path / "candidates" / "0.json").read_bytes()) == (0, first)
-    assert err.startswith(f"{tmp_path}: {there} candidates found\n")
-    assert "candidate 1:" not in err
+    assert err.startswith("candidate 1: whole, ")  # of the first call
     code, _, err = call(*command, "1", "--max-macs", "100000")
     assert code == 2
     assert err == (
@@ -126,7 +125,7 @@ def test_ctrl_c_keeps_the_candidates_for_the_same_search(
         f"name another folder, or delete {tmp_path}\n"
     )
     (tmp_path / "candidates" / "0.json").write_bytes(first[:-3])
-    assert call(*command, "1")[2].endswith("delete it, and the search goes on without it\n")
+    assert call(*command, "1")[2].endswith("delete it, and the candidate is tried again\n")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "results.json").touch()
     code, _, err = call("tune", "mnist", "--out", tmp_path / "other")

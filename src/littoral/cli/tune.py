@@ -99,7 +99,7 @@ def tune(
         quiet,
         largest=None if preset is None else get_preset(preset).largest,
     )
-    with _kept(out, quiet):
+    with _kept(out):
         found = study.tune(
             loaded.store,
             preset=preset,
@@ -133,16 +133,10 @@ def _workers(ray: str | None, quiet: bool) -> Hire:
 
 
 @contextlib.contextmanager
-def _kept(out: Path | None, quiet: bool) -> Iterator[None]:
-    """Say what the folder holds already; within the block an interrupt says what it holds by then.
-
-    Raises Interrupted.
-    """
+def _kept(out: Path | None) -> Iterator[None]:
+    """Within it an interrupt says what is kept; raises Interrupted."""
     from littoral.studies.tune_folder import TuneFolder
 
-    before = 0 if out is None else len(TuneFolder(out).files())
-    if before and not quiet:
-        say(f"{out}: {count(before, 'candidate')} found")
     try:
         yield
     except Interrupted:

@@ -74,7 +74,7 @@ def tune(
 
     `workers` price and train the candidates, which they are given the training part for; the last training is done
     here. Where they do several jobs at once, what is tried depends on which is done first. `on_candidate` is told each
-    candidate that is settled.
+    candidate that is settled, those of earlier calls first.
 
     `out`: a folder for `results.json`, `preset.toml`, which `preset` takes elsewhere, and `front.png`, in which what is
     known of each candidate is kept from the beginning on. The same call goes on from it, and counts the seconds and
@@ -118,7 +118,7 @@ def tune(
             search.restore(*folder.read(decides))
         with workers(all_folds) as those:
             search.run(those)
-        tried = tuple(search.candidates.values())
+        tried = tuple(candidate for _, candidate in sorted(search.candidates.items()))
         best = best_of(tried)
         if best is None:
             reasons = next((one.reason for one in tried if one.reason), "time was up before the first was trained")

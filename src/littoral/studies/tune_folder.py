@@ -87,5 +87,5 @@ def _read(path: Path) -> _Kept:
     except (OSError, ValidationError, InputError):
         kept = None
     if kept is None or kept.candidate.number != _number(path):
-        raise InputError(f"{path} is not the whole file of a candidate: delete it, and the search goes on without it")
+        raise InputError(f"{path} is not the whole file of a candidate: delete it, and the candidate is tried again")
     return kept

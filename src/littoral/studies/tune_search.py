@@ -52,7 +52,7 @@ class Search:
 
     `folds`: how many there are; `start`: when the clock of its end began, by `time.monotonic`. `keep` is told each
     candidate whenever there is something new of it, with the seconds that the search has taken; `on_candidate` each one
-    that is settled.
+    that is settled, those of earlier calls first.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Search:
             self.study.enqueue_trial(dict(candidate.asked))
             trial = self.study.ask()
             if self.space.suggested(trial) != candidate.variant:
-                raise InputError(f"candidate {candidate.number + 1} was made by other code: name another folder")
+                raise InputError(f"candidate {candidate.number + 1} there is of other code: name another folder")
             self.candidates[candidate.number], self.trials[candidate.number] = candidate, trial
             for done in range(1, len(candidate.folds) + 1):
                 trial.report(float(np.mean(candidate.folds[:done])), done)
@@ -102,6 +102,7 @@ class Search:
                 self.waiting.append(candidate.number)
             else:
                 self._tell(candidate)
+                self.on_candidate(candidate)
 
     def run(self, workers: Workers) -> None:
         """Have jobs done, as many at once as there are places, until the search has ended."""
@@ -130,10 +131,10 @@ class Search:
         return Job(candidate.number, candidate.variant, None)
 
     def _ask(self) -> Candidate:
-        """A new candidate; the first is the preset itself."""
+        """A new candidate, of the first number that is free; number 0 is the preset itself."""
         from optuna.samplers import TPESampler
 
-        number = max(self.candidates, default=-1) + 1
+        number = min(set(range(len(self.candidates) + 1)) - self.candidates.keys())
         if number == 0:
             self.study.enqueue_trial(dict(self.space.first()))
         own = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
