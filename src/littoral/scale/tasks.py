@@ -46,7 +46,7 @@ def results(
     """
     import ray
 
-    require_room(needs, "training")
+    _require_room(needs)
     place = ray.put(shared)
     remote = ray.remote(call).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)
     waiting: dict[Any, int] = {}
@@ -66,21 +66,6 @@ def results(
             ray.cancel(reference)
 
 
-def require_room(needs: Needs, what: str) -> None:
-    """Raise InputError where no machine of the cluster has so many CPUs and GPUs; `what` is it that takes them."""
-    import ray
-
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    machines = [node["Resources"] for node in nodes if node["Alive"]]
-    if not any(machine.get("CPU", 0) >= needs.cpus and machine.get("GPU", 0) >= needs.gpus for machine in machines):
-        gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
-        most = max((machine.get("CPU", 0) for machine in machines), default=0)
-        raise InputError(
-            f"each {what} takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
-            f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one {what}"
-        )
-
-
 def _result(reference: Any) -> Any:
     """What a call gave; raises what it raised."""
     import ray
@@ -93,3 +78,17 @@ def _result(reference: Any) -> Any:
     except RayError as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"the cluster lost a task {count(RETRIES + 1, 'time')}, and gives up: {reason}") from error
+
+
+def _require_room(needs: Needs) -> None:
+    import ray
+
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(machine.get("CPU", 0) >= needs.cpus and machine.get("GPU", 0) >= needs.gpus for machine in machines):
+        gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
+        most = max((machine.get("CPU", 0) for machine in machines), default=0)
+        raise InputError(
+            f"each training takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
+            f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one training"
+        )
