@@ -383,6 +383,25 @@ def test_wrong_input_is_one_line_at_once(
     assert (code, err) == (2, "littoral: --ray needs Ray, which is not installed; pip install 'littoral[ray]'\n")
 
 
+def test_a_server_that_is_not_rays_is_told_at_once(call: Call, exported: Path, table: Path, tmp_path: Path) -> None:
+    """A proxy that takes every address speaks HTTP/2 too, and then says 404."""
+    settings, not_found = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), bytes([0, 0, 1, 1, 5, 0, 0, 0, 1, 0x8D])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(4096)
+                link.sendall(settings + not_found)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        code, _, err = call("predict", exported, table, "--out", tmp_path / "out", "--ray", address)
+    assert (code, time.monotonic() - start < 10) == (2, True)
+    assert err.startswith(f"littoral: no Ray cluster answers at {address}: start one there")
+
+
 def test_large_images_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is that of a batch, whatever the row group holds."""
     monkeypatch.setattr("littoral.scale.reading.BATCH_BYTES", 320_000)

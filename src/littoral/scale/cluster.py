@@ -28,7 +28,12 @@ PATIENCE = 3.0
 """Seconds in which the head of a cluster has to answer."""
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_SETTINGS, _HEAD = 4, 9
+_HEADERS, _SETTINGS, _PING, _WINDOW = 1, 4, 6, 8
+_OK = 0x88
+"""How headers begin that say status 200 (RFC 7541, appendix A): gRPC says it whatever it is asked, others say 404."""
+
+_FRAMES, _LONGEST = 8, 2**14
+"""Frames within which the answer has to be, and bytes of one."""
 
 
 def require_cluster(address: str) -> None:
@@ -96,17 +101,40 @@ def _with_port(address: str) -> str:
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether a server there answers as Ray's do, by HTTP/2: it sends its settings (RFC 9113, section 3.4)."""
+    """Whether a server there speaks gRPC, as Ray's do: any other, and a proxy before nothing, Ray would ask for long.
+
+    It is asked for a method that there is not, by HTTP/2 (RFC 9113).
+    """
     try:
-        with socket.create_connection((host, port), PATIENCE) as link:
+        with socket.create_connection((host, port), PATIENCE) as link, link.makefile("rb") as answer:
             link.settimeout(PATIENCE)
-            link.sendall(_PREFACE)
-            head = b""
-            while len(head) < _HEAD and (more := link.recv(_HEAD - len(head))):
-                head += more
+            link.sendall(_PREFACE + _request())
+            for _ in range(_FRAMES):
+                length, kind = int.from_bytes(answer.read(3), "big"), answer.read(1)
+                content = answer.read(5 + min(length, _LONGEST))[5:]
+                if kind == bytes([_HEADERS]):
+                    return content[:1] == bytes([_OK])
+                if length > _LONGEST or kind not in (bytes([_SETTINGS]), bytes([_PING]), bytes([_WINDOW])):
+                    return False
     except (OSError, OverflowError, UnicodeError):
-        return False
-    return len(head) == _HEAD and head[3] == _SETTINGS
+        pass
+    return False
+
+
+def _request() -> bytes:
+    """A frame with the headers of a call, each written out, that ends the stream."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/littoral",
+        ":authority": "ray",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    block = b"".join(
+        b"\0%c%s%c%s" % (len(name), name.encode(), len(value), value.encode()) for name, value in headers.items()
+    )
+    return len(block).to_bytes(3, "big") + bytes([_HEADERS, 0x5, 0, 0, 0, 1]) + block
 
 
 @contextmanager

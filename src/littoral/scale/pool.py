@@ -15,7 +15,11 @@ from littoral.errors import InputError
 from littoral.memory import keep_freed_memory
 from littoral.scale.parts import Part
 from littoral.scale.predictor import Predictor, Setting
-from littoral.scale.tasks import LOOK_EVERY, RETRIES, Needs, require_room
+from littoral.scale.tasks import RETRIES
+from littoral.words import count
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks for finished parts. In between Python sleeps, so that Ctrl-C is heard at once."""
 
 
 class Worker:
@@ -43,12 +47,11 @@ def predicted_by_workers(
     """
     import ray
 
-    needs = Needs(setting.threads)
-    require_room(needs, "worker")
+    room = _room(setting.threads)
     model = ray.put(setting)
-    actor: Any = ray.remote(Worker).options(num_cpus=needs.cpus)
+    actor: Any = ray.remote(Worker).options(num_cpus=setting.threads)
     left = deque(parts)
-    pool = min(workers or _room(needs), len(left))
+    pool = min(workers or room, len(left))
     busy: dict[Any, tuple[Any, int | None, Part]] = {}  # what a call will give -> its worker, and which part that is
     calls: Counter[Any] = Counter()  # that are with each worker
     lost: Counter[int | None] = Counter()
@@ -86,7 +89,7 @@ def predicted_by_workers(
                 if not calls[worker]:
                     begin(actor.remote())
             if not ready:
-                time.sleep(LOOK_EVERY)  # Python sleeps, so that Ctrl-C is heard at once
+                time.sleep(LOOK_EVERY)
     finally:
         for worker, _, _ in busy.values():
             ray.kill(worker)
@@ -105,9 +108,16 @@ def _outcome(call: Any) -> tuple[Any, str | None]:
         return None, str(error).split("\n")[0]
 
 
-def _room(needs: Needs) -> int:
-    """How many workers find room in the cluster."""
+def _room(cpus: int) -> int:
+    """How many workers find room in the cluster; raises InputError where not one does."""
     import ray
 
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return sum(int(machine.get("CPU", 0) // needs.cpus) for machine in machines)
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    machines = [node["Resources"].get("CPU", 0) for node in nodes if node["Alive"]]
+    room = sum(int(found // cpus) for found in machines)
+    if not room:
+        raise InputError(
+            f"each worker takes {count(cpus, 'CPU')}, and no machine of the cluster has them "
+            f"(the largest has {max(machines, default=0):g}): give --threads, which is the CPUs of one worker"
+        )
+    return room
