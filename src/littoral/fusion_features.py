@@ -191,10 +191,10 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.branches_ is None:
             network = self.model_.model
             device = next(network.parameters()).device
-            with in_sessions(network):
+            with in_sessions(network, len(pixels)):
                 return extracted(network.branch_features, self.groups_, pixels, self.image_, device)
         device = choose_device(self.device)
-        with in_sessions(self.network_.to(device)):
+        with in_sessions(self.network_.to(device), len(pixels)):
             return extracted(self.network_, self.groups_, pixels, self.image_, device)
 
 

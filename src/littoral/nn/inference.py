@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +24,6 @@ from littoral.specs import ImageSpec
 BATCH_SIZE = 250
 """Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6
 times as long for `article`)."""
-
-WORTH_A_SESSION = 100
-"""Images from which on ONNX Runtime pays for being loaded and made ready, where a prediction asks for it."""
 
 
 def predict_probabilities(
@@ -55,7 +52,7 @@ def predict_answers(
     net: CalibratedNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Answers:
     """All that a calibrated network says of these images; mode and place as above."""
-    with _evaluating(net), in_sessions(net) if len(images) >= WORTH_A_SESSION else nullcontext():
+    with _evaluating(net), in_sessions(net, len(images)):
         return _answers([net(x) for x in _batches(net, images, spec)])
 
 

@@ -21,6 +21,9 @@ from littoral.nn.networks import get_network
 
 CPU = torch.device("cpu")
 
+WORTH_A_SESSION = 100
+"""Images from which on ONNX Runtime pays for being loaded and made ready, where it is done for a single call."""
+
 
 def runtime_for(branches: Iterable[BranchConfig], device: torch.device = CPU) -> str | None:
     """The version of ONNX Runtime where it computes what one of these branches gives; None where torch computes all."""
@@ -34,13 +37,15 @@ def runtime_for(branches: Iterable[BranchConfig], device: torch.device = CPU) ->
 
 
 @contextmanager
-def in_sessions(module: nn.Module) -> Iterator[None]:
+def in_sessions(module: nn.Module, images: int = WORTH_A_SESSION) -> Iterator[None]:
     """While the block runs, frozen pretrained networks in `module` are computed by ONNX Runtime, where it can be.
 
     It has as many threads as torch has now. To make a session takes a tenth of a second, and ONNX Runtime itself half
-    a second to be loaded. The weights stay where they are, and other threads may use the module meanwhile.
+    a second to be loaded: for fewer `images` than are worth it, torch computes them. What is kept or fitted to leaves
+    them out, so that its number of images does not decide. The weights stay where they are, and other threads may use
+    the module meanwhile.
     """
-    parts = [part for part in module.modules() if isinstance(part, Backbone)]
+    parts = [part for part in module.modules() if isinstance(part, Backbone) and images >= WORTH_A_SESSION]
     parts = [part for part in parts if runtime_for([part.config], part.mean.device) is not None]
     for part in parts:
         part.session = Session(get_network(part.config.network).graph(part.network), part.config.taps)

@@ -77,14 +77,19 @@ def choice_for(
 ) -> Choice:
     """The preset for the training part of these images, or for so many labels a class of it; see `choose_preset`.
 
-    A split depends on the pixels: images that are tested on where they are `larger` are not looked at either.
+    A split depends on the pixels: images that are tested on where they are `larger` are not looked at either. Where
+    that leaves a class without any, all are tried as they are in `data`.
     """
     train, _ = train_test_rows(data, seed)
     if labels_per_class is not None:
         label_budget(data.labels[train], labels_per_class, seed)  # which may not be there
     if larger is not None:
         also, _ = train_test_rows(larger.store, seed)
-        train = train[np.isin(larger.rows[train], also)]
+        both = train[np.isin(larger.rows[train], also)]
+        if np.array_equal(np.unique(data.labels[both]), np.unique(data.labels[train])):
+            train = both
+        else:
+            larger = None
     if labels_per_class is not None:
         least = int(np.unique(data.labels[train], return_counts=True)[1].min())
         train = train[label_budget(data.labels[train], min(labels_per_class, least), seed)]
