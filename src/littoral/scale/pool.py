@@ -15,8 +15,7 @@ from littoral.errors import InputError
 from littoral.memory import keep_freed_memory
 from littoral.scale.parts import Part
 from littoral.scale.predictor import Predictor, Setting
-from littoral.scale.tasks import RETRIES
-from littoral.words import count
+from littoral.scale.tasks import RETRIES, Needs, require_room, room_for
 
 LOOK_EVERY = 0.05
 """Seconds between two looks for finished parts. In between Python sleeps, so that Ctrl-C is heard at once."""
@@ -47,7 +46,9 @@ def predicted_by_workers(
     """
     import ray
 
-    room = _room(setting.threads)
+    needs = Needs(setting.threads)
+    require_room(needs, "worker")
+    room = room_for(needs)
     model = ray.put(setting)
     actor: Any = ray.remote(Worker).options(num_cpus=setting.threads)
     left = deque(parts)
@@ -106,18 +107,3 @@ def _outcome(call: Any) -> tuple[Any, str | None]:
         raise error.cause from None
     except RayError as error:
         return None, str(error).split("\n")[0]
-
-
-def _room(cpus: int) -> int:
-    """How many workers find room in the cluster; raises InputError where not one does."""
-    import ray
-
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    machines = [node["Resources"].get("CPU", 0) for node in nodes if node["Alive"]]
-    room = sum(int(found // cpus) for found in machines)
-    if not room:
-        raise InputError(
-            f"each worker takes {count(cpus, 'CPU')}, and no machine of the cluster has them "
-            f"(the largest has {max(machines, default=0):g}): give --threads, which is the CPUs of one worker"
-        )
-    return room

@@ -57,8 +57,7 @@ class Calls(Generic[Argument]):
     def __init__(self, call: Callable[[Shared, Argument], object], shared: Shared, needs: Needs) -> None:
         import ray
 
-    _require_room(needs)
-    self.needs = needs
+        self.needs = needs
         self._place = ray.put(shared)
         self._remote = ray.remote(call).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)
         self._waiting: dict[Any, Argument] = {}
@@ -137,29 +136,15 @@ def room_for(needs: Needs) -> int:
     return int(sum(min(calls, gpus // needs.gpus) if needs.gpus else calls for calls, gpus in cpus))
 
 
-def require_room(needs: Needs, what: str = "training") _result(reference: Any) -> Any:
-    """What a call gave; raises what it raised."""
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        raise error.cause from None
-    except RayError as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"the cluster has so many CPUs or GPUs; `what` is it that takes them."""
-lost a task {count(RETRIES + 1, 'time')}, and gives up: {reason}") from error
-
-
-def _require_room(needs: Needs) -> None:
+def require_room(needs: Needs, what: str = "training") -> None:
+    """Raise InputError where no machine of the cluster has so many CPUs or GPUs; `what` is it that takes them."""
     if room_for(needs):
         return
     gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
     most = max((machine.get("CPU", 0) for machine in _machines()), default=0)
     raise InputError(
-        f"each training takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
-        f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one training"
+        f"each {what} takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
+        f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one {what}"
     )
 
 
