@@ -23,10 +23,10 @@ Asked = str | Preset | Choice | None
 def kept_choice(out: Path | None) -> Choice | None:
     """What chose the preset of the runs in this folder; None where nothing did, or there is no result yet."""
     try:
-        told = None if out is None else json.loads((out / "results.json").read_text()).get("auto")
-    except (OSError, ValueError):
+        told = None if out is None else json.loads((out / "results.json").read_text())["auto"]
+        return None if told is None else Choice(**told)
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not of this version: its runs are refused then
         return None
-    return None if told is None else Choice(**told)
 
 
 def known_preset(asked: Asked, out: Path | None) -> tuple[Preset | None, Choice | None]:
