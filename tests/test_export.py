@@ -19,11 +19,13 @@ from test_contract import JOINED, KINDS, PRETRAINED
 
 from littoral.deploy import onnx_file, runtime
 from littoral.deploy.export import INT8_FILE, MODEL_FILE, RUNNER_FILE, export_model
+from littoral.deploy.folded import folded
 from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
 from littoral.deploy.parity import MOST_APART, fitted, odd_images, require_parity, torch_outputs
 from littoral.deploy.preprocessing import PIXELS, preprocessing
+from littoral.deploy.trimmed import trim
 from littoral.errors import ExportError, InputError
 from littoral.images.decode import decode_file
 from littoral.images.store import ImageStore
@@ -167,6 +169,49 @@ def test_what_is_no_number_does_not_pass_the_gate(
     monkeypatch.setattr("littoral.deploy.parity.start", broken)
     with pytest.raises(ExportError, match="disagrees with the model"):
         require_parity(content, calibrated(made), made.image, odd_images(made.image, 4))
+
+
+# --- what a graph leaves out ---
+
+
+@pytest.mark.parametrize("preset", ["few", "article"])
+def test_folding_changes_no_answer(preset: str) -> None:
+    made = trained(get_arm(PRESETS[preset], "fused", (1, 12, 14), 4), with_calibration=True)
+    network = calibrated(made)
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 12, 14, 1), dtype=np.uint8)
+    for norm in network.network.norms.values():  # as after a training
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    before = torch_outputs(network, pixels, made.image)
+    made_simple = folded(network)
+    assert not made_simple.network.heads
+    assert not any(isinstance(module, torch.nn.BatchNorm1d) for module in made_simple.modules())
+    for name, values in torch_outputs(made_simple, pixels, made.image).items():
+        np.testing.assert_allclose(values, before[name], rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(before[name], torch_outputs(network, pixels, made.image)[name])
+
+
+def test_what_no_pool_reads_is_not_computed() -> None:
+    from onnx import load_from_string, parser, shape_inference
+
+    rng = np.random.default_rng(0)
+    given = {"x": rng.normal(size=(3, 1, 7, 8)), "w": rng.normal(size=(2, 1, 3, 3))}
+    given = {name: value.astype(np.float32) for name, value in given.items()}
+    for stride, pads in ((2, [1, 1, 0, 1]), (1, [1, 1, 1, 1])):
+        text = f"""<ir_version: 8, opset_import: ["" : 18]>
+        graph (float[n, 1, 7, 8] x, float[2, 1, 3, 3] w) => (float[n, 2, rows, columns] y) {{
+            sums = Conv <pads = [1, 1, 1, 1], strides = [1, 1]> (x, w)
+            y = MaxPool <kernel_shape = [2, 2], strides = [{stride}, 2], ceil_mode = 0, pads = [0, 0, 0, 0],
+                         dilations = [1, 1]> (sums)
+        }}"""
+        whole = shape_inference.infer_shapes(parser.parse_model(text)).SerializeToString()
+        model = load_from_string(whole)
+        trim(model)
+        assert next(entry.ints for entry in model.graph.node[0].attribute if entry.name == "pads") == pads
+        first, second = (
+            runtime.start(content, "").run(None, given)[0] for content in (whole, model.SerializeToString())
+        )
+        np.testing.assert_array_equal(first, second)
 
 
 # --- the file ---
