@@ -58,6 +58,8 @@ def soft_histograms(
     centre, nothing from the next centre on. So no angle has to be computed. `bins` is even, and 6 or more, so that
     tan w > 0.
     """
+    if torch.compiler.is_exporting():  # in a graph it is the number of operations that costs
+        return cell_means(between_neighbours(images, bins), cell)
     across, down = gradients(images)
     half = torch.arange(bins // 2, device=images.device, dtype=images.dtype).view(1, -1, 1, 1) * (2 * math.pi / bins)
     cos, sin = half.cos(), half.sin()
@@ -66,6 +68,27 @@ def soft_histograms(
     # the second half of the bins looks the other way
     ahead, behind = F.relu(along - beside), F.relu(-along - beside)
     return torch.cat([cell_means(ahead, cell), cell_means(behind, cell)], dim=1)
+
+
+def between_neighbours(
+    images: Float[Tensor, "batch channels height width"], bins: int
+) -> Float[Tensor, "batch bins height width"]:
+    """What each pixel adds to each bin of `soft_histograms`, by one convolution, a ReLU and a minimum.
+
+    cos θ - |sin θ| / tan w is the smaller of sin(w + θ) / sin w and sin(w - θ) / sin w: how far the gradient is past
+    the centre of the bin before, and how far it is from that of the bin after.
+    """
+    width, numbers = 2 * math.pi / bins, range(bins)
+    past = [(-math.sin((k - 1) * width), math.cos((k - 1) * width)) for k in numbers]
+    short = [(math.sin((k + 1) * width), -math.cos((k + 1) * width)) for k in numbers]
+    if images.shape[1] > 1 or min(images.shape[2:]) < 2:
+        weight = [[[[across]], [[down]]] for across, down in past + short]
+        seen = torch.cat(gradients(images), dim=1)
+    else:  # a reflected edge has the same pixel on both sides, and so a gradient of 0
+        weight = [[[[0, -down, 0], [-across, 0, across], [0, down, 0]]] for across, down in past + short]
+        seen = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    both = F.relu(F.conv2d(seen, torch.tensor(weight, dtype=images.dtype, device=images.device) / math.sin(width)))
+    return torch.minimum(*both.chunk(2, dim=1))
 
 
 def cell_means(
