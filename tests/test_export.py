@@ -23,11 +23,13 @@ from littoral.deploy.folded import folded
 from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
-from littoral.deploy.parity import MOST_APART, fitted, odd_images, require_parity, torch_outputs
+from littoral.deploy.parity import MOST_APART, TestImage, fitted, odd_images, require_parity, torch_outputs
 from littoral.deploy.preprocessing import PIXELS, preprocessing
 from littoral.deploy.trimmed import trim
 from littoral.errors import ExportError, InputError
 from littoral.images.decode import decode_file
+from littoral.images.own_size import own_pixels
+from littoral.images.sources import read_table
 from littoral.images.store import ImageStore
 from littoral.nn.branch import BranchConfig
 from littoral.nn.calibrated import Calibration, calibration_shapes
@@ -134,6 +136,25 @@ def test_the_graphs_pixels_are_the_decoders(resize: str, channels: int) -> None:
         np.testing.assert_array_equal(pixels, expected)
 
     holds()
+
+
+def test_the_gate_sees_files_in_their_own_size(tmp_path: Path, tiny: tuple[TrainedModel, bytes]) -> None:
+    from PIL import Image
+
+    made = tiny[0]
+    rng = np.random.default_rng(0)
+    for number, (high, wide) in enumerate([(1, 1), (7, 1), (40, 31), (12, 14), (5, 9)]):
+        (tmp_path / NAMES[number % 2]).mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (high, wide, 3), dtype=np.uint8)
+        Image.fromarray(pixels[..., 0] if number % 2 else pixels).save(tmp_path / NAMES[number % 2] / f"{number}.png")
+    (tmp_path / "ant" / "broken.png").write_bytes(b"no image")
+    own = [TestImage(name, pixels) for name, pixels in own_pixels(read_table(tmp_path), 50)]
+    shapes = {Path(image.name).stem: image.pixels.shape for image in own}
+    assert shapes == {"0": (1, 1, 3), "1": (7, 1, 1), "2": (40, 31, 3), "3": (12, 14, 1), "4": (5, 9, 3)}
+    assert require_parity(tiny[1], calibrated(made), made.image, own).forms == 5
+    wrong = onnx_file.joined(replace(made.image, resize="stretch"), network_graph(calibrated(made), made.image))
+    with pytest.raises(ExportError, match=r"most on .*[0124]\.png"):
+        require_parity(wrong.SerializeToString(), calibrated(made), made.image, own)
 
 
 def test_an_exporter_that_resizes_in_another_way_is_caught(
@@ -252,13 +273,29 @@ def test_damage_and_files_without_metadata_are_refused_in_one_sentence(
     path.write_bytes(content.replace(b"bee", b"bow"))
     with pytest.raises(runtime.RuntimeFileError, match="was changed after it was written"):
         runtime.load(path)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(runtime.RuntimeFileError, match="or is cut short"):
+        runtime.load(path)
     rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(content), 60):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << int(rng.integers(8))]) + content[place + 1 :])
+    for number, place in enumerate(rng.integers(0, len(content), 10_000)):
+        changed = content[:place] + bytes([content[place] ^ int(rng.integers(1, 256))]) + content[place + 1 :]
         with pytest.raises(runtime.RuntimeFileError):
-            runtime.load(path)
+            runtime.require_seal(changed, "m.onnx")  # what `load` does first
+        if number < 60:
+            path.write_bytes(changed)
+            with pytest.raises(runtime.RuntimeFileError):
+                runtime.load(path)
     with pytest.raises(runtime.RuntimeFileError, match="cannot be read"):
         runtime.load(tmp_path / "none")
+
+
+def test_nothing_runs_a_changed_file(
+    tiny: tuple[TrainedModel, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / MODEL_FILE).write_bytes(tiny[1].replace(b"bee", b"bow"))
+    monkeypatch.setattr(runtime, "start", None)
+    with pytest.raises(runtime.RuntimeFileError, match="was changed after it was written"):
+        runtime.load(tmp_path)
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +325,12 @@ def test_the_runner_answers_in_the_order_given(tiny: tuple[TrainedModel, bytes],
         pytest.approx(expected["shallow_probabilities"][3].max(), abs=1e-5),
     )
     assert model.predict([]) == []
+    whole = np.stack([images[3]] * 150 + [images[3] // 2] * 50)  # more than one thread's part
+    probabilities = model.run(whole)["probabilities"]
+    assert len(probabilities) == 200
+    np.testing.assert_allclose(
+        probabilities[[0, 149, 150, 199]], model.run(whole[[0, 149, 150, 199]])["probabilities"], atol=1e-6
+    )
     with pytest.raises(runtime.RuntimeFileError, match="an image is uint8"):
         model.predict([np.zeros((3, 3), np.float32)])
 
@@ -355,7 +398,7 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     row = next(line for line in page.splitlines() if line.startswith("| `export` |"))
     assert all(f"`{name}`" in row for name in document)
     assert {file["name"] for file in document["files"]} == {MODEL_FILE, RUNNER_FILE}
-    assert document["parity"]["images"] == 290
+    assert document["parity"]["images"] == 340
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
         (form, batch) for form in ("torch", "onnx") for batch in (1, 32)
     }

@@ -78,12 +78,16 @@ def export(
     """
     from dataclasses import asdict
 
-    from littoral.deploy.export import export_model
+    from littoral.deploy.export import OWN, export_model
     from littoral.deploy.onnx_file import require_onnx
+    from littoral.deploy.parity import TestImage
     from littoral.errors import InputError
     from littoral.evaluate_model import training_part, unseen_part
     from littoral.files import require_folder
     from littoral.held_out import parted_again
+    from littoral.images.named import NAMES
+    from littoral.images.own_size import own_pixels
+    from littoral.images.sources import read_table
     from littoral.model_file import load_model
 
     require_onnx()
@@ -95,12 +99,16 @@ def export(
     parted = None
     held_out: ImageStore | None = None
     training: ImageStore | None = None
+    own: list[TestImage] = []
     about: dict[str, object] = {}
     if data is not None:
         loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
         held_out = unseen_part(trained, loaded.store).images
         training = training_part(trained, loaded.store)
         parted = parted_again(trained, loaded.store) if split else None
+        if data not in NAMES:
+            table = read_table(Path(data), group, group_from, allow_outside)
+            own = [TestImage(name, pixels) for name, pixels in own_pixels(table, OWN)]
         about = data_json(loaded)
     if not quiet:
         say("exporting, comparing and measuring: a minute or so")
@@ -114,6 +122,7 @@ def export(
         threads,
         parted,
         exit_max_drop if split else None,
+        own,
     )
     if json:
         print_json({"model": str(model), "data": data, "out": str(out)} | asdict(done) | about)

@@ -5,7 +5,7 @@ Everything is made and checked in memory first, so that a failed gate leaves not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 INT8_FILE, RUNNER_FILE = "model-int8.onnx", "runtime.py"
 
-HELD_OUT, ODD = 500, 200
-"""Images that have to agree: so many of the held-out part, and so many of other sizes."""
+HELD_OUT, ODD, OWN = 500, 200, 50
+"""Images that have to agree: of the held-out part, of other sizes, and of the data as they lie in their files."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def export_model(
     threads: int | None = None,
     parted: Parted | None = None,
     exit_max_drop: float | None = None,
+    own: Sequence[TestImage] = (),
 ) -> Exported:
     """Write `model.onnx` into `folder`, with `with_runner` the runner too, and with `int8_max_drop` maybe 8 bits.
 
@@ -81,8 +82,9 @@ def export_model(
     images that were held out when the model was calibrated: `parted`.
 
     `held_out`: labelled images in the model's form that it was not trained on; 500 of them have to agree, and all give
-    the accuracy. Images of many other sizes, made of these or at random, have to agree in any case. `training`: images
-    for the ranges of 8 bits. `threads`: for latency; None: as many as torch has.
+    the accuracy. Images of many other sizes, made of these or at random, have to agree in any case, and so have `own`,
+    images of the data in their own size. `training`: images for the ranges of 8 bits. `threads`: for latency; None: as
+    many as torch has.
 
     Raises ExportError, and leaves the folder as it was, where a file does not agree with the model; InputError where
     the extra [onnx] is missing, the folder cannot be written, or 8 bits are asked for without images to judge them on.
@@ -96,7 +98,7 @@ def export_model(
     network = calibrated(trained).to("cpu")
     graph = network_graph(network, trained.image)
     content = onnx_file(trained, graph)
-    looked_at = _test_images(trained, held_out)
+    looked_at = [*own, *_test_images(trained, held_out)]
     parity = require_parity(content, network, trained.image, looked_at)
 
     count = threads or torch.get_num_threads()
