@@ -398,6 +398,9 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     row = next(line for line in page.splitlines() if line.startswith("| `export` |"))
     assert all(f"`{name}`" in row for name in document)
     assert {file["name"] for file in document["files"]} == {MODEL_FILE, RUNNER_FILE}
+    memory = {file["name"]: file["memory"] for file in document["files"]}
+    assert memory[RUNNER_FILE] is None
+    assert 1e6 < memory[MODEL_FILE] < 1e8
     assert document["parity"]["images"] == 340
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
         (form, batch) for form in ("torch", "onnx") for batch in (1, 32)

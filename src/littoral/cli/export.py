@@ -131,7 +131,11 @@ def export(
 
 
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
-    print_table(["file", "kB"], [[str(out / file.name), f"{file.bytes / 1000:,.1f}"] for file in done.files])
+    rows = [
+        [str(out / file.name), f"{file.bytes / 1000:,.1f}", "" if file.memory is None else f"{file.memory / 1e6:,.1f}"]
+        for file in done.files
+    ]
+    print_table(["file", "kB", "MB of memory at most"], rows)
     parity = done.parity
     print()
     print_wrapped(

@@ -20,6 +20,7 @@ from littoral.deploy.measure import Latency, measured
 from littoral.deploy.network import network_graph
 from littoral.deploy.onnx_file import joined, metadata, onnx_file, require_onnx, sealed
 from littoral.deploy.parity import Parity, TestImage, odd_images, require_parity, torch_outputs
+from littoral.deploy.peak import peak_memory
 from littoral.deploy.runtime import MODEL_FILE, Model, start
 from littoral.deploy.split import Split, split_model
 from littoral.errors import InputError
@@ -41,10 +42,11 @@ HELD_OUT, ODD, OWN = 500, 200, 50
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file of the folder."""
+    """A file of the folder; `memory`: see `peak_memory`, None of a file that does not run alone."""
 
     name: str
     bytes: int
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,10 @@ def export_model(
         write_atomically(folder / name, written)
     if INT8_FILE not in contents:
         (folder / INT8_FILE).unlink(missing_ok=True)  # an earlier export's, of another model maybe
-    listed = tuple(ExportedFile(name, len(written)) for name, written in contents.items())
+    listed = tuple(
+        ExportedFile(name, len(written), peak_memory(folder / name, count) if name in (MODEL_FILE, INT8_FILE) else None)
+        for name, written in contents.items()
+    )
     return Exported(listed, parity, tuple(latency), count, accuracy, int8, split)
 
 
