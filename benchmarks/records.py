@@ -45,6 +45,15 @@ def code_hash(preset: str) -> str:
     return digest.hexdigest()[:12]
 
 
+def source_hash(*names: str) -> str:
+    """Twelve digits that change with these files and folders of the package, not with comments and docstrings."""
+    digest = hashlib.sha256()
+    for name in names:
+        for file in sorted((SOURCE / name).rglob("*.py")) or [SOURCE / name]:
+            digest.update(_without_docstrings(file).encode())
+    return digest.hexdigest()[:12]
+
+
 def record_weights(preset: str) -> None:
     """Add this code's row to `weights.csv`: the SHA-256 of the weights of three arms after 40 steps on 3,000 images."""
     facts = machine() | {"preset": preset, "code": code_hash(preset)}

@@ -19,13 +19,17 @@ from test_contract import JOINED, KINDS, PRETRAINED
 
 from littoral.deploy import onnx_file, runtime
 from littoral.deploy.export import INT8_FILE, MODEL_FILE, RUNNER_FILE, export_model
+from littoral.deploy.folded import folded
 from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
-from littoral.deploy.parity import MOST_APART, fitted, odd_images, require_parity, torch_outputs
+from littoral.deploy.parity import MOST_APART, TestImage, fitted, odd_images, require_parity, torch_outputs
 from littoral.deploy.preprocessing import PIXELS, preprocessing
+from littoral.deploy.trimmed import trim
 from littoral.errors import ExportError, InputError
 from littoral.images.decode import decode_file
+from littoral.images.own_size import own_pixels
+from littoral.images.sources import read_table
 from littoral.images.store import ImageStore
 from littoral.nn.branch import BranchConfig
 from littoral.nn.calibrated import Calibration, calibration_shapes
@@ -135,6 +139,25 @@ def test_the_graphs_pixels_are_the_decoders(resize: str, channels: int) -> None:
     holds()
 
 
+def test_the_gate_sees_files_in_their_own_size(tmp_path: Path, tiny: tuple[TrainedModel, bytes]) -> None:
+    from PIL import Image
+
+    made = tiny[0]
+    rng = np.random.default_rng(0)
+    for number, (high, wide) in enumerate([(1, 1), (7, 1), (40, 31), (12, 14), (5, 9)]):
+        (tmp_path / NAMES[number % 2]).mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (high, wide, 3), dtype=np.uint8)
+        Image.fromarray(pixels[..., 0] if number % 2 else pixels).save(tmp_path / NAMES[number % 2] / f"{number}.png")
+    (tmp_path / "ant" / "broken.png").write_bytes(b"no image")
+    own = [TestImage(name, pixels) for name, pixels in own_pixels(read_table(tmp_path), 50)]
+    shapes = {Path(image.name).stem: image.pixels.shape for image in own}
+    assert shapes == {"0": (1, 1, 3), "1": (7, 1, 1), "2": (40, 31, 3), "3": (12, 14, 1), "4": (5, 9, 3)}
+    assert require_parity(tiny[1], calibrated(made), made.image, own).forms == 5
+    wrong = onnx_file.joined(replace(made.image, resize="stretch"), network_graph(calibrated(made), made.image))
+    with pytest.raises(ExportError, match=r"most on .*[0124]\.png"):
+        require_parity(wrong.SerializeToString(), calibrated(made), made.image, own)
+
+
 def test_an_exporter_that_resizes_in_another_way_is_caught(
     tiny: tuple[TrainedModel, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +191,49 @@ def test_what_is_no_number_does_not_pass_the_gate(
     monkeypatch.setattr("littoral.deploy.parity.start", broken)
     with pytest.raises(ExportError, match="disagrees with the model"):
         require_parity(content, calibrated(made), made.image, odd_images(made.image, 4))
+
+
+# --- what a graph leaves out ---
+
+
+@pytest.mark.parametrize("preset", ["few", "article"])
+def test_folding_changes_no_answer(preset: str) -> None:
+    made = trained(get_arm(PRESETS[preset], "fused", (1, 12, 14), 4), with_calibration=True)
+    network = calibrated(made)
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 12, 14, 1), dtype=np.uint8)
+    for norm in network.network.norms.values():  # as after a training
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    before = torch_outputs(network, pixels, made.image)
+    made_simple = folded(network)
+    assert not made_simple.network.heads
+    assert not any(isinstance(module, torch.nn.BatchNorm1d) for module in made_simple.modules())
+    for name, values in torch_outputs(made_simple, pixels, made.image).items():
+        np.testing.assert_allclose(values, before[name], rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(before[name], torch_outputs(network, pixels, made.image)[name])
+
+
+def test_what_no_pool_reads_is_not_computed() -> None:
+    from onnx import load_from_string, parser, shape_inference
+
+    rng = np.random.default_rng(0)
+    given = {"x": rng.normal(size=(3, 1, 7, 8)), "w": rng.normal(size=(2, 1, 3, 3))}
+    given = {name: value.astype(np.float32) for name, value in given.items()}
+    for stride, pads in ((2, [1, 1, 0, 1]), (1, [1, 1, 1, 1])):
+        text = f"""<ir_version: 8, opset_import: ["" : 18]>
+        graph (float[n, 1, 7, 8] x, float[2, 1, 3, 3] w) => (float[n, 2, rows, columns] y) {{
+            sums = Conv <pads = [1, 1, 1, 1], strides = [1, 1]> (x, w)
+            y = MaxPool <kernel_shape = [2, 2], strides = [{stride}, 2], ceil_mode = 0, pads = [0, 0, 0, 0],
+                         dilations = [1, 1]> (sums)
+        }}"""
+        whole = shape_inference.infer_shapes(parser.parse_model(text)).SerializeToString()
+        model = load_from_string(whole)
+        trim(model)
+        assert next(entry.ints for entry in model.graph.node[0].attribute if entry.name == "pads") == pads
+        first, second = (
+            runtime.start(content, "").run(None, given)[0] for content in (whole, model.SerializeToString())
+        )
+        np.testing.assert_array_equal(first, second)
 
 
 # --- the file ---
@@ -208,13 +274,29 @@ def test_damage_and_files_without_metadata_are_refused_in_one_sentence(
     path.write_bytes(content.replace(b"bee", b"bow"))
     with pytest.raises(runtime.RuntimeFileError, match="was changed after it was written"):
         runtime.load(path)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(runtime.RuntimeFileError, match="or is cut short"):
+        runtime.load(path)
     rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(content), 60):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << int(rng.integers(8))]) + content[place + 1 :])
+    for number, place in enumerate(rng.integers(0, len(content), 10_000)):
+        changed = content[:place] + bytes([content[place] ^ int(rng.integers(1, 256))]) + content[place + 1 :]
         with pytest.raises(runtime.RuntimeFileError):
-            runtime.load(path)
+            runtime.require_seal(changed, "m.onnx")  # what `load` does first
+        if number < 60:
+            path.write_bytes(changed)
+            with pytest.raises(runtime.RuntimeFileError):
+                runtime.load(path)
     with pytest.raises(runtime.RuntimeFileError, match="cannot be read"):
         runtime.load(tmp_path / "none")
+
+
+def test_nothing_runs_a_changed_file(
+    tiny: tuple[TrainedModel, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / MODEL_FILE).write_bytes(tiny[1].replace(b"bee", b"bow"))
+    monkeypatch.setattr(runtime, "start", None)
+    with pytest.raises(runtime.RuntimeFileError, match="was changed after it was written"):
+        runtime.load(tmp_path)
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +326,12 @@ def test_the_runner_answers_in_the_order_given(tiny: tuple[TrainedModel, bytes],
         pytest.approx(expected["shallow_probabilities"][3].max(), abs=1e-5),
     )
     assert model.predict([]) == []
+    whole = np.stack([images[3]] * 150 + [images[3] // 2] * 50)  # more than one thread's part
+    probabilities = model.run(whole)["probabilities"]
+    assert len(probabilities) == 200
+    np.testing.assert_allclose(
+        probabilities[[0, 149, 150, 199]], model.run(whole[[0, 149, 150, 199]])["probabilities"], atol=1e-6
+    )
     with pytest.raises(runtime.RuntimeFileError, match="an image is uint8"):
         model.predict([np.zeros((3, 3), np.float32)])
 
@@ -323,7 +411,10 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
         "page",
         "ort",
     }  # the old one is gone
-    assert document["parity"]["images"] == 290
+    memory = {file["name"]: file["memory"] for file in document["files"]}
+    assert memory[RUNNER_FILE] is None
+    assert 1e6 < memory[MODEL_FILE] < 1e8
+    assert document["parity"]["images"] == 340
     assert {(row["form"], row["batch"]) for row in document["latency"]} == {
         (form, batch) for form in ("torch", "onnx") for batch in (1, 32)
     }

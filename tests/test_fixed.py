@@ -20,12 +20,27 @@ from littoral.images.store import ImageStore
 from littoral.nn.branch import BranchConfig
 from littoral.nn.fixed.colours import ColoursConfig, soft_bins
 from littoral.nn.fixed.gabor import GaborConfig, gabor_energies, gabor_pairs
-from littoral.nn.fixed.hog import HogConfig, hard_histograms, normalised, soft_histograms
+from littoral.nn.fixed.hog import (
+    HogConfig,
+    between_neighbours,
+    cell_means,
+    hard_histograms,
+    normalised,
+    soft_histograms,
+)
 from littoral.nn.fixed.lbp import LbpConfig, patterns, uniform_bins
 from littoral.nn.fixed.moments import MomentsConfig, moments
 from littoral.nn.fixed.scattering import ScatteringConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (3, 3, 13, 17), (2, 1, 2, 9), (2, 1, 1, 9), (2, 3, 1, 1)])
+@pytest.mark.parametrize("bins", [6, 8, 12])
+def test_gradients_of_an_exported_graph_are_those_of_the_network(shape: tuple[int, ...], bins: int) -> None:
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    found = cell_means(between_neighbours(images, bins), 2)
+    torch.testing.assert_close(found, soft_histograms(images, bins, 2), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("bins", "cell", "side"), [(9, 4, 28), (6, 7, 28), (8, 8, 32)])

@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from records import append_row, code_hash, current_rows, machine, shared_folder, write_page
+from records import append_row, code_hash, current_rows, machine, shared_folder, source_hash, write_page
 
 import littoral as lt
 from littoral.calibrate import Fit, fit_calibrated
@@ -41,6 +41,8 @@ OTHER = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}
 MAX_ERRORS = (0.001, 0.01)
 SEED = 0
 CODE = {preset: code_hash(preset) for preset, _ in JOBS}
+FITS = source_hash("calibrate.py", "held_out.py", "evaluation")
+"""What decides temperatures and thresholds, given a trained network; `code` is what trained it."""
 
 
 def parts_of(name: str) -> tuple[ImageStore, ImageStore]:
@@ -55,7 +57,7 @@ def main(presets: list[str], names: list[str]) -> None:
     for preset, name in JOBS:
         if preset not in presets or name not in names:
             continue
-        done = {float(row["max_error"]) for row in current_rows(ROWS, preset) if row["data"] == name}
+        done = {float(row["max_error"]) for row in own_rows(preset) if row["data"] == name}
         if done == set(MAX_ERRORS):
             continue
         training, test = parts_of(name)
@@ -70,8 +72,13 @@ def main(presets: list[str], names: list[str]) -> None:
 
         for max_error in MAX_ERRORS:
             model = fit_calibrated(Fit(first, _never), training, SEED, "holdout", max_error, tell=print)
-            row = {"code": CODE[preset], "date": date.today().isoformat(), "preset": preset, "data": name}
+            row = {"code": CODE[preset], "fits": FITS, "date": date.today().isoformat(), "preset": preset, "data": name}
             append_row(ROWS, row | figures(model, test, others) | machine())
+
+
+def own_rows(preset: str, threads: str | None = None) -> list[dict[str, str]]:
+    """The rows of a training like this code's, calibrated by this code."""
+    return [row for row in current_rows(ROWS, preset, threads) if row["fits"] == FITS]
 
 
 def figures(model: TrainedModel, test: ImageStore, others: ImageStore) -> dict[str, str]:
@@ -120,7 +127,9 @@ def _never(rows: NDArray[np.int64], recipe: object) -> TrainedModel:
 
 def page() -> None:
     """README.md here from page.md and the rows."""
-    rows = [row for preset in ("swift", "strong") for row in current_rows(ROWS, preset, threads="1")]
+    rows = [row for preset in ("swift", "strong") for row in own_rows(preset, threads="1")]
+    if not rows:
+        sys.exit("this code has no rows yet: run it without `page` first")
     sure = ["| preset | data | accuracy % | ECE before, % | ECE after, % | temperature |", "|---" * 6 + "|"]
     kept = [
         "| preset | data | errors allowed % | accepted % of the test part | wrong | errors among them %, 95 % interval "

@@ -4,7 +4,7 @@
     python benchmarks/export/run.py page           # writes README.md from the rows
 
 KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. What is timed is one call over MNIST's
-10,000 test images by 500, from arrays in memory, after one call to warm up; each run in a process of its own. How well
+10,000 test images, from arrays in memory, after one call to warm up; each run in a process of its own. How well
 the networks were trained changes nothing, so that they are not: Keras has its first weights, ours 20 steps.
 """
 
@@ -22,16 +22,20 @@ from statistics import median
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from records import append_row, machine, read_rows, shared_folder, write_page
+from records import append_row, machine, read_rows, shared_folder, source_hash, write_page
 
 ROWS = HERE / "rows.csv"
-RUNS, BATCH, IMAGES = 5, 500, 10_000
+RUNS, IMAGES = 5, 10_000
+CODE = source_hash(
+    "nn", *(f"deploy/{name}.py" for name in ("folded", "network", "preprocessing", "runtime", "trimmed"))
+)
 OURS = ("article", "swift")
 WANTED = {"article": 1.5, "swift": 8.0}
 
 
 def main(keras_python: str) -> None:
-    """Runs by turns; one row a run."""
+    """Runs by turns; one row a run. What this code has been measured at stays."""
+    done = len([row for row in read_rows(ROWS) if row["code"] == CODE and row["what"] == OURS[-1]])
     shared = shared_folder()
     ask = "import keras, tensorflow; print(f'keras {keras.__version__}, tensorflow {tensorflow.__version__}')"
     keras = subprocess.check_output([keras_python, "-c", ask], text=True, stderr=subprocess.DEVNULL).strip()
@@ -45,10 +49,10 @@ def main(keras_python: str) -> None:
         control = [str(shared / "controls/article_keras.py"), str(shared / "data/mnist"), "--epochs", "0"]
         commands = {"keras": [keras_python, *control]}
         commands |= {preset: [sys.executable, __file__, "one", f"{place}/{preset}"] for preset in OURS}
-        for run in range(RUNS):
+        for run in range(done, RUNS):
             for what, command in commands.items():
                 said = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).splitlines()[-1]
-                row = {"date": date.today().isoformat(), "what": what, "run": str(run)}
+                row = {"code": CODE, "date": date.today().isoformat(), "what": what, "run": str(run)}
                 row["images_per_second"] = str(json.loads(said)["predict_images_per_second"])
                 append_row(ROWS, row | machine() | ({"framework": keras} if what == "keras" else {}))
                 print(row, flush=True)
@@ -62,19 +66,17 @@ def one(folder: str) -> None:
     images = load_mnist().images[60_000:]
     model = littoral.deploy.load(folder)
 
-    def whole() -> None:
-        for start in range(0, IMAGES, BATCH):
-            model.run(images[start : start + BATCH])
-
-    whole()
+    model.run(images)
     start = time.perf_counter()
-    whole()
+    model.run(images)
     print(json.dumps({"predict_images_per_second": round(IMAGES / (time.perf_counter() - start))}))
 
 
 def page() -> None:
     """README.md here from page.md and the rows."""
-    rows = read_rows(ROWS)
+    rows = [row for row in read_rows(ROWS) if row["code"] == CODE]
+    if not rows:
+        sys.exit("this code was not measured yet: run it with KERAS_PYTHON first")
     rates = {what: [int(row["images_per_second"]) for row in rows if row["what"] == what] for what in ("keras", *OURS)}
     table = ["| | images a second, median (range) | times Keras | asked for |", "|---" * 4 + "|"]
     for what, found in rates.items():

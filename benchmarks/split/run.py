@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import numpy as np
 import torch
-from records import append_row, code_hash, current_rows, machine, shared_folder, write_page
+from records import append_row, code_hash, current_rows, machine, shared_folder, source_hash, write_page
 
 import littoral as lt
 from littoral.deploy import load, load_split
@@ -40,6 +40,8 @@ from littoral.training.presets import get_preset
 ROWS, MODELS = HERE / "rows.csv", HERE.parents[1] / "build" / "split"
 JOBS = (("strong", "mnist"), ("swift", "mnist"), ("article", "mnist"), ("swift", "fashion-mnist"))
 EPOCHS = {"article": 3}
+EXPORTS = source_hash("deploy", "evaluation/exits.py")
+"""What decides the files and their time, given a trained model; `code` is what trained it."""
 MAX_DROP = 0.0005
 TIMED = 1000
 SEED = 0
@@ -55,10 +57,15 @@ def main(presets: list[str], names: list[str]) -> None:
     torch.set_num_threads(1)
     MODELS.mkdir(parents=True, exist_ok=True)
     for preset, name in JOBS:
-        done = any(row["data"] == name for row in current_rows(ROWS, preset))
+        done = any(row["data"] == name for row in own_rows(preset))
         if preset in presets and name in names and not done:
-            row = {"code": code_hash(preset), "date": date.today().isoformat(), "preset": preset, "data": name}
-            append_row(ROWS, row | figures(preset, name) | machine())
+            row = {"code": code_hash(preset), "exports": EXPORTS, "date": date.today().isoformat()}
+            append_row(ROWS, row | {"preset": preset, "data": name} | figures(preset, name) | machine())
+
+
+def own_rows(preset: str, threads: str | None = None) -> list[dict[str, str]]:
+    """The rows of a training like this code's, exported by this code."""
+    return [row for row in current_rows(ROWS, preset, threads) if row["exports"] == EXPORTS]
 
 
 def figures(preset: str, name: str) -> dict[str, str]:
@@ -104,7 +111,9 @@ TIMES = tuple(f"{form}_ms_{batch}" for batch in (1, 32) for form in ("whole", "s
 
 def page() -> None:
     """README.md from the rows."""
-    rows = [row for preset, name in JOBS for row in current_rows(ROWS, preset, "1") if row["data"] == name]
+    rows = [row for preset, name in JOBS for row in own_rows(preset, "1") if row["data"] == name]
+    if not rows:
+        sys.exit("this code has no rows yet: run it without `page` first")
     lines = [
         "| preset | data | cut after | test images that exit % | accuracy whole % | split % | points, 95 % interval | "
         "ms an image, whole | split | ratio | ratio at 32 at once |",

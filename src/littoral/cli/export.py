@@ -92,12 +92,16 @@ def export(
     if web:
         require_ort(ort_dist)  # before torch is loaded, which takes two seconds
 
-    from littoral.deploy.export import ExportedFile, export_model
+    from littoral.deploy.export import OWN, ExportedFile, export_model
     from littoral.deploy.onnx_file import require_onnx
+    from littoral.deploy.parity import TestImage
     from littoral.errors import InputError
     from littoral.evaluate_model import training_part, unseen_part
     from littoral.files import require_folder
     from littoral.held_out import parted_again
+    from littoral.images.named import NAMES
+    from littoral.images.own_size import own_pixels
+    from littoral.images.sources import read_table
     from littoral.model_file import load_model
 
     require_onnx()
@@ -109,12 +113,16 @@ def export(
     parted = None
     held_out: ImageStore | None = None
     training: ImageStore | None = None
+    own: list[TestImage] = []
     about: dict[str, object] = {}
     if data is not None:
         loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
         held_out = unseen_part(trained, loaded.store).images
         training = training_part(trained, loaded.store)
         parted = parted_again(trained, loaded.store) if split else None
+        if data not in NAMES:
+            table = read_table(Path(data), group, group_from, allow_outside)
+            own = [TestImage(name, pixels) for name, pixels in own_pixels(table, OWN)]
         about = data_json(loaded)
     if not quiet:
         say("exporting, comparing and measuring: a minute or so")
@@ -128,10 +136,11 @@ def export(
         threads,
         parted,
         exit_max_drop if split else None,
+        own,
     )
     if web:
         page = write_page(out, ort_dist)
-        done = replace(done, files=(*done.files, *(ExportedFile(name, size) for name, size in page.items())))
+        done = replace(done, files=(*done.files, *(ExportedFile(name, size, None) for name, size in page.items())))
     if json:
         print_json({"model": str(model), "data": data, "out": str(out)} | asdict(done) | about)
         return
@@ -142,11 +151,16 @@ def export(
 
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:
     sizes: dict[str, int] = {}
+    memory: dict[str, str] = {}
     for file in done.files:
         first, *within = file.name.split("/")
         name = f"{out / first}/" if within else str(out / first)
         sizes[name] = sizes.get(name, 0) + file.bytes
-    print_table(["file", "kB"], [[name, f"{size / 1000:,.1f}"] for name, size in sizes.items()])
+        memory[name] = "" if file.memory is None else f"{file.memory / 1e6:,.1f}"
+    print_table(
+        ["file", "kB", "MB of memory at most"],
+        [[name, f"{size / 1000:,.1f}", memory[name]] for name, size in sizes.items()],
+    )
     parity = done.parity
     print()
     print_wrapped(

@@ -68,5 +68,7 @@ def _show(found: Profile) -> None:
     for form in found.forms:
         times = [f"{row.p50:.3f}" for row in form.latency]
         size = "" if form.bytes is None else f"{form.bytes / 1000:,.1f}"
-        rows.append([form.form, size, *times, "" if form.of_peak is None else f"{100 * form.of_peak:.1f} %"])
-    print_table(["form", "kB", *(f"ms, {row.batch} at once" for row in found.forms[0].latency), "of that rate"], rows)
+        memory = "" if form.memory is None else f"{form.memory / 1e6:,.1f}"
+        rows.append([form.form, size, memory, *times, "" if form.of_peak is None else f"{100 * form.of_peak:.1f} %"])
+    times_of = [f"ms, {row.batch} at once" for row in found.forms[0].latency]
+    print_table(["form", "kB", "MB of memory", *times_of, "of that rate"], rows)

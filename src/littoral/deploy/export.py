@@ -5,7 +5,7 @@ Everything is made and checked in memory first, so that a failed gate leaves not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -20,6 +20,7 @@ from littoral.deploy.measure import Latency, measured
 from littoral.deploy.network import network_graph
 from littoral.deploy.onnx_file import joined, metadata, onnx_file, require_onnx, sealed
 from littoral.deploy.parity import Parity, TestImage, odd_images, require_parity, torch_outputs
+from littoral.deploy.peak import peak_memory
 from littoral.deploy.runtime import MODEL_FILE, Model, start
 from littoral.deploy.split import Split, split_model
 from littoral.errors import InputError
@@ -35,16 +36,17 @@ if TYPE_CHECKING:
 
 INT8_FILE, RUNNER_FILE = "model-int8.onnx", "runtime.py"
 
-HELD_OUT, ODD = 500, 200
-"""Images that have to agree: so many of the held-out part, and so many of other sizes."""
+HELD_OUT, ODD, OWN = 500, 200, 50
+"""Images that have to agree: of the held-out part, of other sizes, and of the data as they lie in their files."""
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file of the folder."""
+    """A file of the folder; `memory`: see `peak_memory`, None of a file that does not run alone."""
 
     name: str
     bytes: int
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def export_model(
     threads: int | None = None,
     parted: Parted | None = None,
     exit_max_drop: float | None = None,
+    own: Sequence[TestImage] = (),
 ) -> Exported:
     """Write `model.onnx` into `folder`, with `with_runner` the runner too, and with `int8_max_drop` maybe 8 bits.
 
@@ -81,8 +84,9 @@ def export_model(
     images that were held out when the model was calibrated: `parted`.
 
     `held_out`: labelled images in the model's form that it was not trained on; 500 of them have to agree, and all give
-    the accuracy. Images of many other sizes, made of these or at random, have to agree in any case. `training`: images
-    for the ranges of 8 bits. `threads`: for latency; None: as many as torch has.
+    the accuracy. Images of many other sizes, made of these or at random, have to agree in any case, and so have `own`,
+    images of the data in their own size. `training`: images for the ranges of 8 bits. `threads`: for latency; None: as
+    many as torch has.
 
     Raises ExportError, and leaves the folder as it was, where a file does not agree with the model; InputError where
     the extra [onnx] is missing, the folder cannot be written, or 8 bits are asked for without images to judge them on.
@@ -96,7 +100,7 @@ def export_model(
     network = calibrated(trained).to("cpu")
     graph = network_graph(network, trained.image)
     content = onnx_file(trained, graph)
-    looked_at = _test_images(trained, held_out)
+    looked_at = [*own, *_test_images(trained, held_out)]
     parity = require_parity(content, network, trained.image, looked_at)
 
     count = threads or torch.get_num_threads()
@@ -137,7 +141,10 @@ def export_model(
         write_atomically(folder / name, written)
     if INT8_FILE not in contents:
         (folder / INT8_FILE).unlink(missing_ok=True)  # an earlier export's, of another model maybe
-    listed = tuple(ExportedFile(name, len(written)) for name, written in contents.items())
+    listed = tuple(
+        ExportedFile(name, len(written), peak_memory(folder / name, count) if name in (MODEL_FILE, INT8_FILE) else None)
+        for name, written in contents.items()
+    )
     return Exported(listed, parity, tuple(latency), count, accuracy, int8, split)
 
 

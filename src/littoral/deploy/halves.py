@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from littoral.deploy.folded import folded
 from littoral.deploy.network import LABEL, exported_graph
 from littoral.deploy.onnx_file import joined, metadata, sealed
 from littoral.deploy.preprocessing import PIXELS
@@ -72,6 +73,9 @@ def half_files(trained: TrainedModel, first: FirstHalf, second: SecondHalf, foun
     Raises ExportError where torch's exporter or ONNX's checker objects.
     """
     spec = trained.image
+    network = folded(second.network)
+    first = FirstHalf(network.network, first.before, first.head, first.novelty, first.rule)
+    second = SecondHalf(network, first.before)
     pixels = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
     graph = exported_graph(PixelHalf(first, spec, second.names).eval(), (pixels,), [PIXELS])
     entries = metadata(trained)

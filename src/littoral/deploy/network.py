@@ -16,7 +16,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from littoral.deploy.folded import folded
 from littoral.deploy.preprocessing import IR_VERSION, OPSET, PIXELS
+from littoral.deploy.trimmed import trim
 from littoral.errors import ExportError
 from littoral.nn.calibrated import Answer, CalibratedNet
 from littoral.nn.inputs import to_input
@@ -50,7 +52,7 @@ def network_graph(network: CalibratedNet, spec: ImageSpec) -> ModelProto:
     Raises ExportError for a network with an operation that torch's exporter does not know.
     """
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
-    module = PixelNet(network, spec).eval()
+    module = PixelNet(folded(network), spec).eval()
     return exported_graph(module, (example,), [PIXELS])
 
 
@@ -81,6 +83,7 @@ def exported_graph(module: nn.Module, example: tuple[Tensor | list[Tensor], ...]
     assert program is not None
     model = program.model_proto
     model.ir_version = IR_VERSION
+    trim(model)
     return model
 
 

@@ -31,14 +31,6 @@ _CONSTANTS = """
     int64[3] as_pixels = {0, 0, -1}, int64[4] as_colour = {1, 1, 1, 3}"""
 """Pillow rounds a weight to so many `units` of 1."""
 
-_SIDES = """
-    own = Shape <start = 1, end = 3> (coloured)
-    equal = Equal (own, sides)
-    number = Cast <to = 7> (equal)
-    least = ReduceMin <keepdims = 0> (number)
-    same = Cast <to = 9> (least)"""
-"""`same`: whether the image has the right size already."""
-
 _LENGTHS = """
     planes = Transpose <perm = [0, 3, 1, 2]> (coloured)
     high = Gather (own, whole_nought)
@@ -136,7 +128,8 @@ def preprocessing(spec: ImageSpec) -> ModelProto:
 
     Grey is (19595 R + 38470 G + 7471 B + 32768) >> 16, taken before resizing. A pixel of the output is a sum over a
     triangle's width of the input's, across first, then down, each rounded to a level. With `pad` the rest is filled
-    with the mean of the image's outermost pixels. An image of the right size comes out as it is.
+    with the mean of the image's outermost pixels. An image of the right size comes out as it is, and one that has the
+    right channels too meets one `If` alone: these cost a call each, as much as a small network's layer.
     """
     from onnx import parser
 
@@ -147,26 +140,37 @@ def preprocessing(spec: ImageSpec) -> ModelProto:
         f"""
         <ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
         preprocessing (uint8[batch, height, width, channels] {IMAGES}) => (uint8[batch, {h}, {w}, {c}] {PIXELS})
-        <int64[2] sides = {{{h}, {w}}}, double height = {{{h}.0}}, double width = {{{w}.0}}, {_CONSTANTS}>
+        <int64[2] sides = {{{h}, {w}}}, int64[3] form = {{{h}, {w}, {c}}}, double height = {{{h}.0}},
+         double width = {{{w}.0}}, {_CONSTANTS}>
         {{
-            {_grey() if c == 1 else f"coloured = Identity ({IMAGES})"}
-            {_SIDES}
-            sized = If (same) <
-                then_branch = untouched () => (uint8[batch, {h}, {w}, own_channels] kept) {{
-                    kept = Identity (coloured)
+            whole = Shape <start = 1> ({IMAGES})
+            {_same("ready", "whole", "form")}
+            {PIXELS} = If (ready) <
+                then_branch = untouched () => (uint8[batch, {h}, {w}, {c}] as_they_are) {{
+                    as_they_are = Identity ({IMAGES})
                 }},
-                else_branch = fit () => (uint8[batch, {h}, {w}, fit_channels] made) {{
-                    {_LENGTHS}
-                    {way}
-                    {_weights("across", "wide", "left", "columns", across=True)}
-                    {_weights("down", "high", "top", "rows", across=False)}
-                    {_RESIZED}
-                    {padded}
-                    levels = Cast <to = 2> (fitted)
-                    made = Transpose <perm = [0, 2, 3, 1]> (levels)
+                else_branch = brought () => (uint8[batch, {h}, {w}, {c}] shaped) {{
+                    {_grey() if c == 1 else f"coloured = Identity ({IMAGES})"}
+                    own = Shape <start = 1, end = 3> (coloured)
+                    {_same("same", "own", "sides")}
+                    sized = If (same) <
+                        then_branch = kept_size () => (uint8[batch, {h}, {w}, own_channels] kept) {{
+                            kept = Identity (coloured)
+                        }},
+                        else_branch = fit () => (uint8[batch, {h}, {w}, fit_channels] made) {{
+                            {_LENGTHS}
+                            {way}
+                            {_weights("across", "wide", "left", "columns", across=True)}
+                            {_weights("down", "high", "top", "rows", across=False)}
+                            {_RESIZED}
+                            {padded}
+                            levels = Cast <to = 2> (fitted)
+                            made = Transpose <perm = [0, 2, 3, 1]> (levels)
+                        }}
+                    >
+                    shaped = {"Identity (sized)" if c == 1 else "Expand (sized, as_colour)"}
                 }}
             >
-            {PIXELS} = {"Identity (sized)" if c == 1 else "Expand (sized, as_colour)"}
         }}
         """
     )
@@ -182,6 +186,15 @@ def _inputs(graph: GraphProto) -> Iterator[str]:
         yield from node.input
         for attribute in node.attribute:
             yield from _inputs(attribute.g)
+
+
+def _same(name: str, own: str, form: str) -> str:
+    """`NAME`: whether two lists of whole numbers are the same."""
+    return f"""
+        {name}_each = Equal ({own}, {form})
+        {name}_number = Cast <to = 7> ({name}_each)
+        {name}_least = ReduceMin <keepdims = 0> ({name}_number)
+        {name} = Cast <to = 9> ({name}_least)"""
 
 
 def _grey() -> str:

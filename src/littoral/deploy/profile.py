@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from littoral.deploy.export import INT8_FILE
 from littoral.deploy.measure import BATCHES, Latency, measured
 from littoral.deploy.parity import torch_outputs
+from littoral.deploy.peak import peak_memory
 from littoral.deploy.runtime import DEEP_FILE, MODEL_FILE, SHALLOW_FILE, Model, load, load_split
 from littoral.doctor import matmul_rate
 from littoral.errors import InputError
@@ -54,12 +55,14 @@ class Part:
 class Form:
     """How the model runs in one form. `bytes` of its files; None for torch, whose model file holds more than it needs.
 
+    `memory`: see `peak_memory`; of a split model that of both halves, None for torch and the first half alone.
     `latency`: for 1 and 32 images; `of_peak`: the share of this machine's matrix-multiply rate that the whole model's
     multiply-accumulates come to at 32 images, None of a first half, which does not do all of them.
     """
 
     form: str
     bytes: int | None
+    memory: int | None
     latency: tuple[Latency, ...]
     of_peak: float | None
 
@@ -112,20 +115,28 @@ def profile_model(trained: TrainedModel, exported: Path | None = None, threads: 
         maps_bytes=maps,
         layers=tuple(layers),
         parts=tuple(_parts(network, x)),
-        forms=tuple(_form(form, sizes.get(form), latency, cost.macs, rate) for form in forms),
+        forms=tuple(
+            _form(form, sizes.get(form), _memory(form, exported, count), latency, cost.macs, rate) for form in forms
+        ),
         threads=count,
         matmul_gflops=round(rate, 1),
     )
 
 
-EXITING = "split, all exit"
+EXITING, PASSING = "split, all exit", "split, none exits"
 
 
-def _form(form: str, size: int | None, latency: list[Latency], macs: int, rate: float) -> Form:
+def _memory(form: str, folder: Path | None, threads: int) -> int | None:
+    if folder is None or form in ("torch", EXITING):
+        return None
+    return peak_memory(folder / {"onnx": MODEL_FILE, "int8": INT8_FILE, PASSING: ""}[form], threads)
+
+
+def _form(form: str, size: int | None, memory: int | None, latency: list[Latency], macs: int, rate: float) -> Form:
     own = tuple(row for row in latency if row.form == form)
     most = max(own, key=lambda row: row.batch)
     share = 2 * macs * most.batch / (most.p50 / 1000) / 1e9 / rate
-    return Form(form, size, own, None if form == EXITING else share)
+    return Form(form, size, memory, own, None if form == EXITING else share)
 
 
 def _exported_forms(
@@ -147,9 +158,9 @@ def _exported_forms(
     if (folder / SHALLOW_FILE).is_file():
         split = load_split(folder, threads)
         of_this(split)
-        forms |= {EXITING: split.first, "split, none exits": lambda images: split.run(images, may_exit=False)}
+        forms |= {EXITING: split.first, PASSING: lambda images: split.run(images, may_exit=False)}
         sizes[EXITING] = (folder / SHALLOW_FILE).stat().st_size
-        sizes["split, none exits"] = sizes[EXITING] + (folder / DEEP_FILE).stat().st_size
+        sizes[PASSING] = sizes[EXITING] + (folder / DEEP_FILE).stat().st_size
     if not forms:
         raise InputError(f"{folder} has no exported model: make one with `littoral export MODEL --out {folder}`")
     return forms

@@ -14,8 +14,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +44,11 @@ KEYS = ("format", "format_version", "class_names", "image", "licence", "record",
 UNSEALED = "0" * 64
 """Stands in place of the SHA-256, over the whole file, while that is computed."""
 
-BATCH = 32
+SEAL = re.compile(rb"\n\x06sha256\x12@([0-9a-f]{64})")
+"""The SHA-256 as a file holds it: the key, of 6 bytes, and the value, of 64, in protobuf's words."""
+
+BATCH = 64
+"""Images that one thread looks at together: enough to make little of a call, few enough for maps to stay in a cache."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 """Those that littoral reads: Pillow runs other programs for some of the rest."""
@@ -90,6 +97,7 @@ class Model:
         self.metadata = metadata
         self.class_names: list[str] = json.loads(metadata["class_names"])
         self.channels: int = json.loads(metadata["image"])["channels"]
+        self.threads: int = session.get_session_options().intra_op_num_threads or os.cpu_count() or 1
         self._outputs = [output.name for output in session.get_outputs()]
 
     def predict(self, images: Sequence[Image] | NDArray[np.uint8]) -> list[Answer]:
@@ -104,15 +112,30 @@ class Model:
             alike.setdefault(image.shape, []).append(number)
         answers: dict[int, Answer] = {}
         for numbers in alike.values():
-            for start in range(0, len(numbers), BATCH):
-                some = numbers[start : start + BATCH]
+            for start in range(0, len(numbers), self.threads * BATCH):
+                some = numbers[start : start + self.threads * BATCH]
                 outputs = self.run(np.stack([pixels[number] for number in some]))
                 answers.update({number: self._answer(outputs, row) for row, number in enumerate(some)})
         return [answers[number] for number in range(len(pixels))]
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The file's own outputs by name, for uint8 images (n, height, width, 1 or 3)."""
+        """The file's own outputs by name, for uint8 images (n, height, width, 1 or 3).
+
+        Of many images each thread takes parts of its own, which is quicker than sharing each step of one large part.
+        """
+        return self._by_parts(self._run, images)
+
+    def _run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         return dict(zip(self._outputs, self.session.run(None, {"images": images}), strict=True))
+
+    def _by_parts(
+        self, run: Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]], images: NDArray[np.uint8]
+    ) -> dict[str, NDArray[Any]]:
+        if len(images) <= BATCH:
+            return run(images)
+        with ThreadPoolExecutor(self.threads) as pool:
+            parts = list(pool.map(run, [images[start : start + BATCH] for start in range(0, len(images), BATCH)]))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _answer(self, outputs: dict[str, NDArray[Any]], row: int) -> Answer:
         probabilities = outputs["probabilities"][row]
@@ -148,7 +171,7 @@ class SplitModel(Model):
 
     def first(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The outputs of the first half by name, and what it passes on of all images."""
-        return super().run(images)
+        return self._run(images)
 
     def run(self, images: NDArray[np.uint8], may_exit: bool = True) -> dict[str, NDArray[Any]]:
         """The outputs of the whole model by name, for uint8 images (n, height, width, 1 or 3), and `exit` (n).
@@ -156,6 +179,9 @@ class SplitModel(Model):
         Of images that exit, `shallow_probabilities` and `deep_probabilities` are not a number. `may_exit`: False passes
         all images on, and gives what the whole model does.
         """
+        return self._by_parts(lambda some: self._halves(some, may_exit), images)
+
+    def _halves(self, images: NDArray[np.uint8], may_exit: bool) -> dict[str, NDArray[Any]]:
         outputs = self.first(images)
         passed = {name: outputs.pop(name) for name in self._passed}
         if not may_exit:
@@ -206,9 +232,10 @@ def _opened(path: Path, threads: int | None) -> tuple[InferenceSession, dict[str
         raise RuntimeFileError(
             f"{path} cannot be read: {error.strerror}; name a folder that was exported to"
         ) from error
+    require_seal(content, str(path))  # before anything else reads it
     session = start(content, str(path), threads)
     metadata = dict(session.get_modelmeta().custom_metadata_map)
-    require_sealed(content, metadata, str(path))
+    require_metadata(metadata, str(path))
     return session, metadata
 
 
@@ -229,8 +256,19 @@ def start(content: bytes, name: str, threads: int | None = None) -> InferenceSes
         raise RuntimeFileError(f"{name} cannot be run by onnxruntime {onnxruntime.__version__}: {reason}") from error
 
 
-def require_sealed(content: bytes, metadata: dict[str, str], name: str) -> None:
-    """Raise RuntimeFileError unless the metadata is littoral's and the file is as it was written."""
+def require_seal(content: bytes, name: str) -> None:
+    """Raise RuntimeFileError unless a file holds a SHA-256 of littoral's and is as it was written."""
+    written = SEAL.search(content)
+    if written is None:
+        raise RuntimeFileError(
+            f"{name} has no metadata of littoral's with a SHA-256, or is cut short; make it with `littoral export`"
+        )
+    if written[1].decode() != seal(content, written[1].decode()):
+        raise RuntimeFileError(f"{name} was changed after it was written: its SHA-256 does not match; export it anew")
+
+
+def require_metadata(metadata: dict[str, str], name: str) -> None:
+    """Raise RuntimeFileError unless the metadata is littoral's, and of the format that this runner reads."""
     missing = [key for key in KEYS if key not in metadata]
     if metadata.get("format") != FORMAT or missing:
         lacking = f", lacking {', '.join(missing)}" if missing else ""
@@ -240,8 +278,6 @@ def require_sealed(content: bytes, metadata: dict[str, str], name: str) -> None:
             f"{name} has format {metadata['format_version']}, this runner reads {FORMAT_VERSION}; take the runner of "
             "the littoral that exported it"
         )
-    if metadata["sha256"] != seal(content, metadata["sha256"]):
-        raise RuntimeFileError(f"{name} was changed after it was written: its SHA-256 does not match; export it anew")
 
 
 def seal(content: bytes, written: str) -> str:

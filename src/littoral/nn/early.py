@@ -123,8 +123,7 @@ class FirstHalf(nn.Module):
     def judged(self, vector: Float[Tensor, "batch size"]) -> Early:
         """The same, but for what is passed on, from the vector that `exit_vector` makes."""
         logits = self.head(vector)
-        best, second = torch.topk(logits, 2, dim=1).values.unbind(1)
-        margin = best - second
+        margin = torch.topk(logits, 2, dim=1).values @ torch.tensor([1.0, -1.0], device=logits.device)
         probabilities = logits.softmax(1)
         leaving = margin >= self.rule.least_margin
         novelty = accepted = None

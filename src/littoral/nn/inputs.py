@@ -14,9 +14,9 @@ def to_input(
 ) -> Float[Tensor, "batch channels height width"]:
     """`(pixel / 255 - mean) / std`, channel by channel.
 
-    The result is a view with the channels moved, so it is channels-last in memory, which is how convolutions run
-    fastest on a CPU.
+    The result is channels-last in memory, as the pixels are, which is how convolutions run fastest on a CPU. Channels
+    are moved first: ONNX Runtime takes sixteen times as long to divide what ends in an axis of length one.
     """
-    mean = torch.tensor(spec.mean, device=images.device)
-    std = torch.tensor(spec.std, device=images.device)
-    return images.to(torch.float32).div_(255).sub_(mean).div_(std).permute(0, 3, 1, 2)
+    mean = torch.tensor(spec.mean, device=images.device).view(-1, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).view(-1, 1, 1)
+    return images.permute(0, 3, 1, 2).to(torch.float32).div_(255).sub_(mean).div_(std)
