@@ -17,12 +17,12 @@ from PIL import Image
 from littoral.images.pack import pack
 from littoral.images.table import ImageTable
 
-SIDE, FEW, MANY, TEST = 96, 1500, 7500, 100
+SIDE, FEW, MANY, TEST = 96, 1500, 6500, 100
 
 EACH = SIDE * SIDE * 3
 
 MORE, MOST = EACH * (MANY - FEW), 60_000_000
-"""Bytes of pixels that the larger set has on top of the smaller (166 MB), and how much more memory it may take."""
+"""Bytes of pixels that the larger set has on top of the smaller (138 MB), and how much more memory it may take."""
 
 PRESET = """
 base = "tiny"

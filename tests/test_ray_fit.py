@@ -124,12 +124,11 @@ def test_two_workers_of_which_one_is_killed_make_the_weights_of_one(
         store, preset, "fused", preset.recipe, tmp_path / "alone", 0, None, torch.device("cpu"), Silent(), resume=False
     )
     together = load_model(out / "m")
-    for name, value in alone.model.state_dict().items():
-        # Adam takes whole steps where a gradient is little more than rounding, so not all weights are as close
-        torch.testing.assert_close(together.model.state_dict()[name], value, atol=1e-3, rtol=1e-2)
     one, two = (model.record["history"] for model in (alone, together))
     assert [epoch["step"] for epoch in one] == [epoch["step"] for epoch in two]
-    np.testing.assert_allclose([e["loss"] for e in one], [e["loss"] for e in two], atol=1e-4)
+    np.testing.assert_allclose([e["loss"] for e in one], [e["loss"] for e in two], atol=1e-5)
+    for name, value in alone.model.state_dict().items():  # rounding of 1e-7 comes to 2e-4 in so many steps
+        torch.testing.assert_close(together.model.state_dict()[name], value, atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose([e["accuracy"] for e in one], [e["accuracy"] for e in two], atol=0.01)
 
 

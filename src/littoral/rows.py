@@ -5,6 +5,7 @@ What a store too large for memory holds in place of an array. It knows nothing o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,7 +44,17 @@ class ImageRows:
         return ImageRows(self.source, self.index[index])
 
 
-def in_chunks(images: NDArray[np.uint8] | ImageRows, size: int = 1024) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """(number of its first row, rows) for each `size` rows, so that the whole is never in memory twice."""
+CHUNK = 4_000_000
+"""Bytes that are in memory at once where the number of rows does not matter."""
+
+
+def in_chunks(
+    images: NDArray[np.uint8] | ImageRows, size: int | None = None
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(number of its first row, rows) for each `size` rows, so that the whole is never in memory twice.
+
+    `size` None: rows of CHUNK bytes together, or one row where that is more.
+    """
+    size = size or max(1, CHUNK // max(1, math.prod(images.shape[1:])))
     for start in range(0, len(images), size):
         yield start, np.ascontiguousarray(images[start : start + size])

@@ -80,9 +80,14 @@ def branch_vectors(
     model: FusionNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Float32[np.ndarray, "n size"]:
     """The features of all fused branches, flattened and one after the other; mode and place as above."""
+    size = sum(feature.size for feature in model.config.fused_specs().values())
+    vectors = np.empty((len(images), size), np.float32)  # in one piece: many small ones would break the memory up
+    done = 0
     with _evaluating(model), in_sessions(model):
-        features = [concatenated(list(model.branch_features(x).values())).cpu() for x in _batches(model, images, spec)]
-        return torch.cat(features).numpy()
+        for x in _batches(model, images, spec):
+            vectors[done : done + len(x)] = concatenated(list(model.branch_features(x).values())).cpu().numpy()
+            done += len(x)
+    return vectors
 
 
 def predict_from_vectors(model: FusionNet, vectors: Float32[np.ndarray, "n size"]) -> Float32[np.ndarray, "n classes"]:
