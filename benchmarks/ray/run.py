@@ -1,6 +1,6 @@
 """What does Ray cost a study, beside processes on the same cores?
 
-    python benchmarks/ray/run.py          # 1,000 trials of nothing, and training by twos: about ten minutes
+    python benchmarks/ray/run.py          # 1,000 trials of nothing, and training by twos: two minutes
     python benchmarks/ray/run.py page     # writes README.md from the rows
 
 Several virtual machines are made on this one, with a CPU each. One row a call; `load` is the load average over the
@@ -32,6 +32,7 @@ from records import append_row, machine, read_rows, write_page
 
 import littoral
 from littoral.images.store import ImageStore
+from littoral.memory import keep_freed_memory
 from littoral.scale.cluster import connected
 from littoral.scale.tasks import Needs, results
 from littoral.training.loop import Silent
@@ -40,7 +41,7 @@ from littoral.training.run import choose_device, fit_arm
 
 ROWS = HERE / "rows.csv"
 MACHINES, TRIALS = 4, 1000
-STEPS, IMAGES, ROUNDS = 60, 3000, 3
+STEPS, IMAGES, ROUNDS = 375, 60_000, 3
 STORE = 100 * 2**20
 
 
@@ -59,6 +60,7 @@ def nothing(work: Work, number: int) -> int:
 def training(work: Work, number: int) -> float:
     """A training of one thread; the seconds of CPU that it took."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as processes of the command line do, here and on a cluster
     preset = get_preset("swift")
     recipe = replace(preset.recipe.lasting(steps=STEPS), full_batches=True)
     start = time.process_time()
