@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from jaxtyping import install_import_hook
 
 hook = install_import_hook(["littoral.nn", "littoral.training"], "beartype.beartype")
+
+os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # as `littoral.scale.cluster` has it: Ray reads it once, when imported
 
 from littoral.cli.main import run
 from littoral.images.builtin import load_mnist
@@ -28,6 +31,26 @@ def small(mnist: ImageStore) -> ImageStore:
     import numpy as np
 
     return mnist.subset(np.concatenate([np.arange(640), np.arange(60_000, 60_200)]))
+
+
+@pytest.fixture(scope="session")
+def few_images(small: ImageStore) -> ImageStore:
+    """100 training and 60 test images of MNIST, for what is to be over at once."""
+    import numpy as np
+
+    return small.subset(np.concatenate([np.arange(100), np.arange(640, 700)]))
+
+
+@pytest.fixture
+def tiny_in_six_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever `tune` looks for presets, tiny is trained for six steps."""
+    from dataclasses import replace
+
+    from littoral.training.presets import PRESETS
+
+    brief = dict(PRESETS) | {"tiny": replace(PRESETS["tiny"], recipe=PRESETS["tiny"].recipe.lasting(steps=6))}
+    for place in ("littoral.training.presets", "littoral.training.variant", "littoral.studies.tune"):
+        monkeypatch.setattr(f"{place}.PRESETS", brief)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,6 @@ def cluster() -> Iterator[Cluster]:
     name, value = MARK.split("=")
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", name: value}
     os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # as `connected` sets it where Ray is not imported yet
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from littoral.images.store import ImageStore
@@ -21,12 +17,11 @@ from littoral.scale.tune import on_ray
 from littoral.studies.tune import tune
 from littoral.studies.tune_jobs import Folds, Job, Outcome, work
 from littoral.studies.tune_result import Tuning
-from littoral.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_in_six_steps")
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +35,6 @@ def cluster() -> Iterator[Cluster]:
     with connected(made.address):
         yield made
     made.shutdown()
-
-
-@pytest.fixture(scope="module")
-def few_images(small: ImageStore) -> ImageStore:
-    return small.subset(np.concatenate([np.arange(100), np.arange(640, 700)]))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings of six steps or so; a candidate's recipe goes with it to the cluster."""
-    tiny = PRESETS["tiny"]
-    brief = dict(PRESETS) | {"tiny": replace(tiny, recipe=tiny.recipe.lasting(steps=6))}
-    for place in ("littoral.training.presets", "littoral.training.variant", "littoral.studies.tune"):
-        monkeypatch.setattr(f"{place}.PRESETS", brief)
 
 
 def timeless(found: Tuning) -> dict[str, Any]:
@@ -107,19 +88,3 @@ def test_a_worker_that_is_killed_costs_a_job_and_one_that_always_is_a_candidate(
     assert sum(bool(one.folds) for one in candidates) == 3
     assert not [one for one in candidates if one.fate == "stopped" and not one.reason.startswith("others did better")]
     assert capfd.readouterr().out == ""  # where --json prints a document
-
-
-@pytest.mark.parametrize("silent", [False, True])
-def test_an_address_that_does_not_answer_is_told_at_once(
-    call: Callable[..., tuple[int, str, str]], silent: bool
-) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        if silent:
-            server.listen()
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-        start = time.monotonic()
-        code, out, err = call("tune", "mnist", "--ray", address)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"littoral: no Ray cluster answers at {address}: ")
-    assert time.monotonic() - start < 10

@@ -158,8 +158,9 @@ def test_ctrl_c_keeps_what_is_finished(
 
 
 @pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("command", ["compare", "tune"])
 def test_an_address_that_does_not_answer_is_told_at_once(
-    call: Callable[..., tuple[int, str, str]], silent: bool
+    call: Callable[..., tuple[int, str, str]], command: str, silent: bool
 ) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -167,7 +168,7 @@ def test_an_address_that_does_not_answer_is_told_at_once(
             server.listen()
         address = f"127.0.0.1:{server.getsockname()[1]}"
         start = time.monotonic()
-        code, out, err = call("compare", "mnist", "--ray", address)
+        code, out, err = call(command, "mnist", "--ray", address)
     assert (code, out) == (2, "")
     assert err == (
         f"littoral: no Ray cluster answers at {address}: start one there with `ray start --head`, or use --ray local\n"

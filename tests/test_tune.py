@@ -22,25 +22,11 @@ from littoral.studies.compare import compare
 from littoral.studies.tune import tune
 from littoral.studies.tune_result import Candidate, Fate, best_of, pareto
 from littoral.studies.tune_space import Limits, Price
-from littoral.training.presets import PRESETS, get_arm, get_preset
+from littoral.training.presets import get_arm, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.variant import Variant, read_preset, variant_preset, write_preset
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def few_images(small: ImageStore) -> ImageStore:
-    return small.subset(np.concatenate([np.arange(100), np.arange(640, 700)]))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings of six steps."""
-    tiny = PRESETS["tiny"]
-    brief = dict(PRESETS) | {"tiny": replace(tiny, recipe=tiny.recipe.lasting(steps=6))}
-    for place in ("littoral.training.presets", "littoral.training.variant", "littoral.studies.tune"):
-        monkeypatch.setattr(f"{place}.PRESETS", brief)
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_in_six_steps")
 
 
 def test_what_is_found_keeps_the_limits_and_is_a_preset(few_images: ImageStore, tmp_path: Path) -> None:

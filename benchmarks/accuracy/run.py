@@ -33,6 +33,7 @@ from littoral.nn.cost import model_cost
 from littoral.training.loop import Silent
 from littoral.training.presets import get_preset
 from littoral.training.run import fit_arm
+from littoral.words import count
 
 PRESETS = {"mnist": "strong", "fashion-mnist": "strong-mirrored"}
 CODES = {name: code_hash(preset) for name, preset in PRESETS.items()}
@@ -107,7 +108,7 @@ def page() -> None:
         values[name] = "\n".join(table) if len(table) > 2 else "Not run yet."
     reached = [100 * float(row["accuracy"]) for row in rows if (row["data"], row["arm"]) == ("fashion-mnist", "fused")]
     values["miss"] = (
-        f"{mean(reached):.2f} % over {len(reached)} seeds, {94 - mean(reached):.2f} points short"
+        f"{mean(reached):.2f} % over {count(len(reached), 'seed')}, {94 - mean(reached):.2f} points short"
         if reached
         else "not run"
     )

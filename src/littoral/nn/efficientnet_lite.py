@@ -6,7 +6,7 @@ normalisation is a fixed scaling once training is over, so it is multiplied into
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -167,7 +167,6 @@ class EfficientNetLite0Network(Network):
     """The network with its published weights, which the extra [pretrained] brings."""
 
     name = "efficientnet-lite0"
-    written = True
     # it was trained on (pixel - 127) / 128, not on the mean and deviation of ImageNet
     mean = (127 / 255, 127 / 255, 127 / 255)
     std = (128 / 255, 128 / 255, 128 / 255)
@@ -200,9 +199,9 @@ class EfficientNetLite0Network(Network):
             network.load_state_dict({name: weights[name] for name in network.state_dict()})
         return network
 
-    def graph(self, built: Tapped) -> bytes:
+    @property
+    def graph(self) -> Callable[[Tapped], bytes]:
         """See `efficientnet_onnx.py`."""
         from littoral.nn.efficientnet_onnx import lite0_graph
 
-        assert isinstance(built, EfficientNetLite0)
-        return lite0_graph(built)
+        return lite0_graph

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from littoral.nn.efficientnet_lite import Conv, EfficientNetLite0
+from littoral.nn.network import Tapped
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
@@ -71,10 +72,11 @@ class Writer:
         return name
 
 
-def lite0_graph(network: EfficientNetLite0) -> bytes:
+def lite0_graph(network: Tapped) -> bytes:
     """The content of an ONNX file that gives the network's taps from `IMAGES`, for images of any number and size."""
     from onnx import TensorProto, helper
 
+    assert isinstance(network, EfficientNetLite0)
     graph = Writer()
     graph.constant(ZERO, np.array(0, np.float32))
     graph.constant(SIX, np.array(6, np.float32))

@@ -34,8 +34,6 @@ class Network(ABC):
     name: str
     mean: Colour
     std: Colour
-    written = False
-    """Whether `graph` can write it down."""
 
     @abstractmethod
     def stages(self, image_shape: ImageShape) -> list[FeatureSpec]:
@@ -49,19 +47,20 @@ class Network(ABC):
         names = [stage.name for stage in self.stages(image_shape)]
         return tuple(names[: names.index(taps[-1]) + 1])
 
+    @property
+    def graph(self) -> Callable[[Tapped], bytes] | None:
+        """What writes down what `build` gave, as an ONNX file from `images` to the taps by name; None: nothing does.
+
+        Heights, widths and the number of images are open in it.
+        """
+        return None
+
     @abstractmethod
     def build(self, taps: Sequence[str]) -> Tapped:
         """The network up to the deepest of `taps` with its pretrained weights, or, under `torch.device("meta")`, none.
 
         Raises InputError where there are no weights, saying what to install or which file to put where.
         """
-
-    def graph(self, built: Tapped) -> bytes:
-        """What `build` gave, as the content of an ONNX file from `images` to the taps by name: where it is `written`.
-
-        Its heights, widths and number of images are open.
-        """
-        raise NotImplementedError(f"{self.name} is not written as a graph")
 
 
 def chosen(network: str, stages: Sequence[FeatureSpec], taps: Sequence[str]) -> list[FeatureSpec]:

@@ -48,7 +48,9 @@ def in_sessions(module: nn.Module, images: int = WORTH_A_SESSION) -> Iterator[No
     parts = [part for part in module.modules() if isinstance(part, Backbone) and images >= WORTH_A_SESSION]
     parts = [part for part in parts if runtime_for([part.config], part.mean.device) is not None]
     for part in parts:
-        part.session = Session(get_network(part.config.network).graph(part.network), part.config.taps)
+        graph = get_network(part.config.network).graph
+        assert graph is not None  # since there is a runtime for it
+        part.session = Session(graph(part.network), part.config.taps)
     try:
         yield
     finally:
@@ -75,4 +77,4 @@ class Session:
 
 
 def _written(branch: BranchConfig) -> bool:
-    return isinstance(branch, BackboneConfig) and branch.fixed and get_network(branch.network).written
+    return isinstance(branch, BackboneConfig) and branch.fixed and get_network(branch.network).graph is not None

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +26,8 @@ PORT = 6379
 PATIENCE = 3.0
 """Seconds in which the head of a cluster has to answer."""
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_HEADERS, _SETTINGS, _PING, _WINDOW = 1, 4, 6, 8
-_OK = 0x88
-"""How headers begin that say status 200 (RFC 7541, appendix A): gRPC says it whatever it is asked, others say 404."""
-
-_FRAMES, _LONGEST = 8, 2**14
-"""Frames within which the answer has to be, and bytes of one."""
+_SERVING = b"\x08\x01"
+"""The answer of a server that is well, in gRPC's own protocol of health checks, which the head of a cluster speaks."""
 
 
 def require_cluster(address: str) -> None:
@@ -42,14 +36,14 @@ def require_cluster(address: str) -> None:
     `address`: HOST or HOST:PORT, or `local`, which needs no answer. Ray itself would wait for over a minute, and then
     end the process.
     """
-    if find_spec("ray") is None:
+    if find_spec("ray") is None or find_spec("grpc") is None:
         raise InputError("--ray needs Ray, which is not installed; pip install 'littoral[ray]'")
     if address == LOCAL:
         return
     match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", address)
     if match is None:
         raise InputError(f"--ray expects local, or HOST:PORT of the head of a cluster, got {address!r}")
-    if not _answers(match[1].strip("[]"), int(match[2] or PORT)):
+    if not _answers(_with_port(address)):
         raise InputError(
             f"no Ray cluster answers at {address}: start one there with `ray start --head`, or use --ray local"
         )
@@ -69,7 +63,6 @@ def connected(address: str) -> Iterator[None]:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of several that fail alike, one is told
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # a lost process would be told of on standard output
     import ray
-    import ray._private.worker as internals
 
     if ray.is_initialized():
         yield
@@ -89,7 +82,6 @@ def connected(address: str) -> Iterator[None]:
                 f"cannot join the Ray cluster at {address} ({reason[:200]}): "
                 f"this machine has to be a part of it, by `ray start --address={where}`"
             ) from error
-    internals._worker_logs_enabled = False  # else what was lost is told on standard output, where results go
     try:
         yield
     finally:
@@ -100,41 +92,18 @@ def _with_port(address: str) -> str:
     return address if re.search(r"[^:\]]:\d+$|\]:\d+$", address) else f"{address}:{PORT}"
 
 
-def _answers(host: str, port: int) -> bool:
-    """Whether a server there speaks gRPC, as Ray's do: any other, and a proxy before nothing, Ray would ask for long.
+def _answers(place: str) -> bool:
+    """Whether a server at `place`, HOST:PORT, says that it is well, as the head of a cluster does.
 
-    It is asked for a method that there is not, by HTTP/2 (RFC 9113).
+    Ray would ask any other for long, and a proxy before nothing too.
     """
-    try:
-        with socket.create_connection((host, port), PATIENCE) as link, link.makefile("rb") as answer:
-            link.settimeout(PATIENCE)
-            link.sendall(_PREFACE + _request())
-            for _ in range(_FRAMES):
-                length, kind = int.from_bytes(answer.read(3), "big"), answer.read(1)
-                content = answer.read(5 + min(length, _LONGEST))[5:]
-                if kind == bytes([_HEADERS]):
-                    return content[:1] == bytes([_OK])
-                if length > _LONGEST or kind not in (bytes([_SETTINGS]), bytes([_PING]), bytes([_WINDOW])):
-                    return False
-    except (OSError, OverflowError, UnicodeError):
-        pass
-    return False
+    import grpc
 
-
-def _request() -> bytes:
-    """A frame with the headers of a call, each written out, that ends the stream."""
-    headers = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": "/littoral",
-        ":authority": "ray",
-        "te": "trailers",
-        "content-type": "application/grpc",
-    }
-    block = b"".join(
-        b"\0%c%s%c%s" % (len(name), name.encode(), len(value), value.encode()) for name, value in headers.items()
-    )
-    return len(block).to_bytes(3, "big") + bytes([_HEADERS, 0x5, 0, 0, 0, 1]) + block
+    with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            return bool(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=PATIENCE) == _SERVING)
+        except grpc.RpcError:
+            return False
 
 
 @contextmanager
