@@ -267,8 +267,8 @@ _STRONG_MIRRORED = Preset(
         },
         voting=True,
     ),
-    expected="not measured yet",
-    cost="not measured yet",
+    expected="93.4 % on Fashion-MNIST (one seed)",
+    cost="40 s an epoch of Fashion-MNIST on two CPU cores that have bfloat16, 12 minutes in all",
 )
 
 _TINY = Preset(
