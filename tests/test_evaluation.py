@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from littoral.errors import InputError
 from littoral.evaluation.calibration import expected_calibration_error
@@ -43,6 +44,13 @@ def test_interval_over_seeds_equals_a_published_example() -> None:
     values = np.repeat([-1.0, 1.0], [97, 98])
     values = (values - values.mean()) / values.std(ddof=1) * 0.022789 + 9.261460
     assert mean_over_seeds(values.tolist()) == pytest.approx((9.258242, 9.264679), abs=2e-6)
+
+
+@pytest.mark.parametrize("values", [(0.95, 0.97), (0.91, 0.95, 0.93, 0.99)])
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_interval_over_few_seeds_equals_scipys(values: tuple[float, ...], level: float) -> None:
+    expected = stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert mean_over_seeds(values, level) == pytest.approx((expected.low, expected.high))
 
 
 def test_intervals_refuse_what_has_no_interval() -> None:

@@ -6,9 +6,10 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from littoral.errors import InputError
-from littoral.evaluation.paired import paired_difference
+from littoral.evaluation.paired import mean_squares, paired_difference, standard_error
 from littoral.evaluation.power import (
     power_in_words,
     smallest_difference,
@@ -57,14 +58,39 @@ def test_two_seeds_tell_what_five_will_show() -> None:
     assert smallest_difference_after(*pair, 3, 10_000) < smallest_difference_after(*pair, 3, 1000)
 
 
+@pytest.mark.parametrize("seed_spread", [0.0, 0.05])
+@pytest.mark.parametrize(("seeds", "images"), [(3, 800), (6, 800), (3, 5000), (2, 100)])
+def test_what_some_seeds_tell_is_the_power_of_the_t_test_to_come(seed_spread: float, seeds: int, images: int) -> None:
+    pair = arms(np.random.default_rng(2), (3, 800), 0.2, 0.0, seed_spread)
+    of_seeds, of_images, rest = mean_squares(pair[0].astype(float) - pair[1])
+    by_seed, by_image = max(of_seeds - rest, 0) / 800, max(of_images - rest, 0) / 3
+    error, df = standard_error(images * by_seed + rest, seeds * by_image + rest, rest, seeds, images)
+    smallest = smallest_difference_after(*pair, seeds, images)
+    assert stats.nct.sf(stats.t.ppf(0.975, df), df, smallest / error) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_what_some_seeds_tell_of_one_more() -> None:
+    """One seed speaks of new images alone: how seeds differ stays out."""
+    pair = arms(np.random.default_rng(2), (3, 800), 0.2, 0.0, 0.05)
+    _, of_images, rest = mean_squares(pair[0].astype(float) - pair[1])
+    error = sqrt(((of_images - rest) / 3 + rest) / 500)
+    smallest = smallest_difference_after(*pair, 1, 500)
+    assert stats.nct.sf(stats.t.ppf(0.975, 499), 499, smallest / error) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_arms_that_agreed_may_disagree_on_one_image_yet() -> None:
+    same = np.ones((2, 100), bool)
+    error, df = standard_error(1 / 200, 1 / 200, 1 / 200, 5, 100)
+    smallest = smallest_difference_after(same, same, 5, 100)
+    assert stats.nct.sf(stats.t.ppf(0.975, df), df, smallest / error) == pytest.approx(0.8, abs=1e-6)
+
+
 def test_more_of_anything_shows_less() -> None:
     assert smallest_difference(5, 10_000, 0.02) < smallest_difference(3, 10_000, 0.02)
     assert smallest_difference(5, 10_000, 0.02) < smallest_difference(5, 1000, 0.02)
     assert smallest_difference(5, 10_000, 0.02) < smallest_difference(5, 10_000, 0.1)
     assert smallest_difference_of_splits(5, 800, 200, 0.1) < smallest_difference_of_splits(3, 800, 200, 0.1)
     assert smallest_difference_of_splits(5, 800, 200, 0.1) < smallest_difference_of_splits(5, 500, 200, 0.1)
-    same = np.ones((2, 100), bool)
-    assert smallest_difference_after(same, same, 5, 100) > 0
 
 
 def test_the_error_expected_states_the_disagreement() -> None:
@@ -94,3 +120,6 @@ def test_what_can_show_nothing_is_refused() -> None:
         smallest_difference_after(np.ones((1, 9)), np.ones((1, 9)), 5, 100)
     with pytest.raises(InputError, match="two runs and one training image or more, got 1 and 10"):
         smallest_difference_of_splits(1, 10, 10, 0.1)
+    with pytest.raises(InputError, match="one training image or more, got 2 and 0"):
+        smallest_difference_of_splits(2, 0, 10, 0.1)
+    assert smallest_difference_of_splits(2, 1, 10, 0.1) > 1

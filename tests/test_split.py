@@ -21,7 +21,8 @@ from littoral.deploy.onnx_file import onnx_file
 from littoral.deploy.parity import odd_images, torch_outputs
 from littoral.deploy.split import require_split_parity
 from littoral.errors import ExportError, InputError
-from littoral.evaluation.exits import exit_bound
+from littoral.evaluation.abstention import images_needed
+from littoral.evaluation.exits import ExitBound, exit_bound
 from littoral.fit_file import fit_file
 from littoral.held_out import parted_again
 from littoral.images.store import ImageStore
@@ -164,7 +165,11 @@ def test_a_threshold_lets_as_many_exit_as_its_bound_holds_for() -> None:
     assert exit_bound(margin, usual, early, early, 0.0005).exits == 1.0
     assert exit_bound(margin, early, early, right, 0.0005).exits == pytest.approx(0.9)
     few = exit_bound(margin[:5989], usual[:5989], early[:5989], right[:5989], 0.0005)
-    assert (few.least_margin, few.needed) == (None, 5990)
+    assert few == ExitBound(None, 0.0, 0, 1.0, 0.95, 5989, 5990)
+    enough = exit_bound(margin[:5990], usual[:5990], usual[:5990], right[:5990], 0.0005)
+    assert (enough.least_margin, enough.exits, enough.needed) == (0.0, 1.0, None)
+    twice = exit_bound(margin[:5990], usual[:5990], usual[:5990], right[:5990], 0.0005, tries=2)
+    assert (twice.level, twice.needed) == (0.975, images_needed(0.0005, 0.975))
     assert exit_bound(margin, usual, ~usual, right, 0.0005).least_margin == 9998.5
 
 
