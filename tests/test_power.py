@@ -96,6 +96,9 @@ def test_more_of_anything_shows_less() -> None:
 def test_the_error_expected_states_the_disagreement() -> None:
     assert stated_disagreement(0.01) == 0.02
     assert stated_disagreement(0.6) == 1.0
+    assert stated_disagreement(1) == 1.0
+    with pytest.raises(InputError, match=r"got 1\.01"):
+        stated_disagreement(1.01)
     with pytest.raises(InputError, match="got 0"):
         stated_disagreement(0)
 
@@ -107,7 +110,7 @@ def test_power_in_words() -> None:
     )
     assert power_in_words(1, 20, 0.141) == "with 1 seed and 20 test images a difference of 15 points or more will show"
     assert (
-        power_in_words(2, 4, 2.0) == "with 2 seeds and 4 test images no difference is sure to show: take more of both"
+        power_in_words(2, 4, 1.0) == "with 2 seeds and 4 test images no difference is sure to show: take more of both"
     )
 
 

@@ -21,7 +21,7 @@ from littoral.deploy.onnx_file import onnx_file
 from littoral.deploy.parity import odd_images, torch_outputs
 from littoral.deploy.split import require_split_parity
 from littoral.errors import ExportError, InputError
-from littoral.evaluation.abstention import images_needed
+from littoral.evaluation.abstention import images_needed, most_errors
 from littoral.evaluation.exits import ExitBound, exit_bound
 from littoral.fit_file import fit_file
 from littoral.held_out import parted_again
@@ -171,6 +171,11 @@ def test_a_threshold_lets_as_many_exit_as_its_bound_holds_for() -> None:
     twice = exit_bound(margin[:5990], usual[:5990], usual[:5990], right[:5990], 0.0005, tries=2)
     assert (twice.level, twice.needed) == (0.975, images_needed(0.0005, 0.975))
     assert exit_bound(margin, usual, ~usual, right, 0.0005).least_margin == 9998.5
+    assert found == ExitBound(998.5, 0.9001, 1, most_errors(1, 10_000, 0.95), 0.95, 10_000)
+    # as many as are allowed are harmed, and all exit; where the clearest are harmed, nothing does
+    assert exit_bound(margin, usual, margin > 0, right, 0.0005).exits == 1.0
+    clearest = exit_bound(np.ones(10_000), usual, margin > 1, right, 0.0005, tries=2)
+    assert clearest == ExitBound(None, 0.0, 0, most_errors(0, 10_000, 0.975), 0.975, 10_000)
 
 
 def test_the_bound_holds_as_often_as_it_says() -> None:
