@@ -12,7 +12,7 @@ from scipy.special import expit, log_softmax
 from littoral.errors import InputError, ShapeError
 from littoral.nn.conv import ConvConfig
 from littoral.nn.fixed.hog import HogConfig
-from littoral.nn.fusion.attention import Attention, AttentionConfig
+from littoral.nn.fusion.attention import Attention, AttentionConfig, LoneNorm
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import FLAT, BilinearConfig
 from littoral.nn.fusion.gated import GatedConfig
@@ -67,6 +67,20 @@ def test_attention_takes_maps_of_any_sizes_to_its_grid() -> None:
         assert fusion.out_features == size
         assert fusion([torch.rand(3, *shape) for shape in shapes]).shape == (3, size)
         assert fusion([torch.rand(1, *shape) for shape in shapes]).isfinite().all()  # a batch of one in training
+
+
+def test_one_lone_number_a_channel_is_normalised_as_in_evaluation() -> None:
+    norm = LoneNorm(3, eps=0.1)
+    for value in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        torch.nn.init.uniform_(value, 0.5, 2.0)
+    lone = torch.rand(1, 3, 1, 1)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    in_training = norm.train()(lone)
+    assert all(torch.equal(value, state[name]) for name, value in norm.state_dict().items())
+    torch.testing.assert_close(in_training, norm.eval()(lone))
+    norm.train()
+    for shape in ((1, 3, 2, 2), (2, 3, 2, 1), (1, 3, 1, 2), (1, 3, 2, 1), (2, 3, 1, 1)):  # by their own mean
+        torch.testing.assert_close(norm(torch.rand(shape)).mean((0, 2, 3)), norm.bias.detach())
 
 
 def test_a_sum_is_the_sum_of_projections() -> None:
@@ -146,7 +160,7 @@ def test_features_that_cannot_be_joined_are_refused() -> None:
             fusion.build(VECTORS)([torch.rand(2, 5), torch.rand(2, 5)])
     with pytest.raises(ShapeError, match=r"expects features of shapes \[\(4, 6, 9\), \(8, 3, 3\)\]"):
         AttentionConfig().build(MAPS)([torch.rand(2, 4, 6, 9), torch.rand(2, 72)])
-    with pytest.raises(InputError, match="makes no fused vector"):
+    with pytest.raises(InputError, match=r"^late fusion makes no fused vector: ask each branch's head$"):
         LateConfig().build(VECTORS)
 
 
