@@ -215,7 +215,7 @@ def page() -> None:
         ahead += float(theirs["top"]["low"]) > 0
     of_extraction = []
     for data in ARCHIVES:
-        own = [row for row in read_rows(EXTRACTION) if row["data"] == data]
+        own = [row for row in read_rows(EXTRACTION) if (row["data"], row["code"]) == (data, rows[-1]["code"])]
         images, seconds, busy = (sum(float(row[name]) for row in own) for name in ("images", "seconds", "cpu_seconds"))
         if images:
             words = f"{data}: {images:,.0f} images of {own[0]['shape']} in {seconds:,.0f} s"
