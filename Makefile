@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip
 LABELS ?=
 
-.PHONY: demo test web test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
+.PHONY: demo test coverage web test-full test-timm test-runner docs docs-test notebook wheel lint setup clean bench-speed bench-labels bench-accuracy bench-peak
 
 demo: setup
 	.venv/bin/littoral compare mnist --preset swift --beside article:fused@1 --seeds 1 $(if $(LABELS),--labels-per-class $(LABELS))
@@ -11,6 +11,10 @@ demo: setup
 # A process a core, each with whole files of tests.
 test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+# The same, and which lines of src no test reaches.
+coverage: setup
+	.venv/bin/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 # onnxruntime-web, for `littoral export --web` and the tests of it, which are skipped without.
 web: web/node_modules/.package-lock.json

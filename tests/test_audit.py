@@ -25,7 +25,7 @@ from littoral.report.audit_findings import findings
 from littoral.report.contact_sheet import contact_sheet
 from littoral.studies import label_errors
 from littoral.studies.label_errors import find_label_errors
-from littoral.words import printable, shortened
+from littoral.words import duration, printable, shortened
 
 SCRIPT, CHINESE = "<script>alert('a&b')", "手势 七"
 FIELDS = {"unreadable", "duplicates", "suspects", "classes"}
@@ -331,6 +331,10 @@ def test_a_narrow_terminal_breaks_lines_between_words(
     lines = re.sub("\x1b\\[[0-9;]*m", "", call("audit", photos)[1]).splitlines()
     assert max(map(len, lines)) <= 40
     assert "1 image is unreadable: left out of" in lines
+    monkeypatch.setattr("littoral.cli.output.sys.stderr.isatty", lambda: True, raising=False)
+    lines = call("audit", photos, "--preset", "tiny")[2].splitlines()
+    assert max(map(len, lines)) <= 40
+    assert len(lines) > 1
 
 
 @pytest.mark.parametrize(
@@ -458,6 +462,7 @@ def test_words() -> None:
     assert shortened("abcdefghij", 5) == "ab…ij"
     assert shortened("abc", 5) == "abc"
     assert shortened("abcdef", 1) == "…"
+    assert [duration(seconds) for seconds in (4.4, 89, 720, 5400)] == ["4 s", "89 s", "12 min", "1.5 h"]
 
 
 # --- labels ---

@@ -21,6 +21,7 @@ import pytest
 import torch
 from PIL import Image
 
+from littoral.cli.data import bar
 from littoral.cli.main import run
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
@@ -254,7 +255,7 @@ def test_a_checkpoint_of_other_options_is_refused(call: Callable) -> None:
     start_and_stop_in_epoch(3, signal.SIGTERM, "m")
     code, _, err = call(*LONG, "--out", "m", "--resume", "--seed", "1")
     assert code == 2
-    assert "belongs to a run with another data_sha256, images, seed;" in err
+    assert "belongs to another run: --seed was 0, is 1; the SHA-256 of the images was " in err
 
 
 def test_a_checkpoint_is_not_overwritten_by_forgetting_resume(call: Callable) -> None:
@@ -632,3 +633,20 @@ def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
     assert "12,345" in out
     assert "99.21 to 99.30" in out
     assert expected in out
+
+
+def test_a_log_has_a_line_now_and_then_of_what_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("littoral.cli.data.LINE_SECONDS", 0.0)
+    with bar("predicting", quiet=False) as on_progress:
+        for done in (1000, 3000, 5000):  # the first thousand were there before
+            on_progress(done, 5000)
+    assert re.fullmatch(r"predicting: 3,000 of 5,000, \d+ s left\n", capsys.readouterr().err)
+    with bar("predicting", quiet=True) as on_progress:
+        on_progress(1, 2)
+    monkeypatch.setattr("littoral.cli.data.LINE_SECONDS", 60.0)
+    with bar("predicting", quiet=False) as on_progress:
+        on_progress(0, 2)
+        on_progress(1, 2)
+    assert capsys.readouterr().err == ""

@@ -267,9 +267,9 @@ def test_another_option_is_refused(few_images: ImageStore, finished: Path, chang
 def test_other_images_code_or_threads_are_refused(
     few_images: ImageStore, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match=r"the images was [0-9a-f]{12}…, is [0-9a-f]{12}…: name"):
+    with pytest.raises(InputError, match=r"the SHA-256 of the images was [0-9a-f]{12}…, is [0-9a-f]{12}…: name"):
         tried(few_images.subset(np.arange(159)), out=finished)
-    with pytest.raises(InputError, match="the images was"):
+    with pytest.raises(InputError, match="the SHA-256 of the images was"):
         tried(replace(few_images, groups=np.arange(160)), out=finished)
     torch.set_num_threads(2)
     try:

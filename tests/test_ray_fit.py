@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_run_is_refused_before_anything_starts(small: Im
     recipe, checkpoint = preset.recipe.lasting(steps=2), tmp_path / "state"
     fit_arm(preset, "fused", recipe, small, 0, cpu, Silent(), checkpoint=checkpoint)
     workers = RayWorkers("nowhere", 2, str(tmp_path))
-    with pytest.raises(InputError, match=r"^the checkpoint .+ belongs to a run with another workers; "):
+    with pytest.raises(InputError, match=r"^the checkpoint .+ belongs to another run: --workers was "):
         fit_arm(preset, "fused", recipe, small, 0, cpu, Silent(), checkpoint=checkpoint, resume=True, workers=workers)
 
 

@@ -371,6 +371,7 @@ def test_wrong_input_is_one_line_at_once(
             (exported, tmp_path / "other.csv", *out): "has no column uri or path: found name",
             (exported, tmp_path, "--out", tmp_path / "out", "--part-size", "9"): "name a folder elsewhere",
             (tmp_path / "none", table, *out): "name a model file or an exported folder",
+            (tmp_path / "text.parquet", table, *out): "has no metadata of littoral's",
         }
         for arguments, said in cases.items():
             start = time.monotonic()
@@ -378,6 +379,7 @@ def test_wrong_input_is_one_line_at_once(
             assert (code, printed, err.count("\n")) == (2, "", 1), err
             assert said in err
             assert time.monotonic() - start < 10
+            assert not (tmp_path / "out").exists()
     monkeypatch.setattr("littoral.scale.cluster.find_spec", lambda name: None)
     code, _, err = call("predict", exported, table, *out, "--ray", "local")
     assert (code, err) == (2, "littoral: --ray needs Ray, which is not installed; pip install 'littoral[ray]'\n")

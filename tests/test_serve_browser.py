@@ -126,6 +126,32 @@ def test_where_it_looks_is_shown_on_request(opened: Callable, files: list[Path])
     assert told == []
 
 
+def test_an_image_that_the_first_file_of_a_split_answered_says_so(opened: Callable, files: list[Path]) -> None:
+    page, _ = opened()
+
+    def answered(route) -> None:
+        told = route.fetch().json()
+        told["predictions"][0] |= {"exited": True, "shallow": None, "deep": None}
+        route.fulfill(json=told)
+
+    page.route("**/v1/predict*", answered)
+    drop(page, files[:1])
+    assert "the deep one was not asked" in page.inner_text("#answer")
+    assert "What each branch alone says" not in page.inner_text("#answer")
+
+
+def test_a_phone_shows_whether_to_rely_on_each_image_and_why_one_is_none(opened: Callable, files: list[Path]) -> None:
+    page, _ = opened(width=390)
+    drop(page, files)
+    page.select_option("#language", "zh")
+    for cell in page.locator("#rows td:visible").all():
+        assert cell.bounding_box()["x"] + cell.bounding_box()["width"] <= 390
+    assert page.is_visible("#rows tr:first-child td:nth-child(5)")
+    with page.expect_download() as waiting:
+        page.click("#csv")
+    assert ',"It is not a readable ' in Path(waiting.value.path()).read_text(encoding="utf-8-sig")
+
+
 def test_doubt_is_shown_plainly(opened: Callable, files: list[Path], tmp_path: Path) -> None:
     page, _ = opened()
     noise = tmp_path / "noise.png"

@@ -209,6 +209,11 @@ def test_a_place_that_is_taken_and_a_weak_key_are_one_line(
         code, _, err = call("serve", exported, "--port", str(taken.getsockname()[1]))
     assert (code, err.count("\n")) == (2, 1)
     assert "choose another --host or --port" in err
+    code, _, err = call("serve", exported, "--port", "99999")
+    assert (code, err.endswith("; see `littoral serve --help`\n")) == (2, True)
+    code, _, err = call("serve", tmp_path / "m.safetensors", "--split", "--port", "0")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "`littoral export --split` wrote" in err
     (tmp_path / "key").write_text("short\n")
     code, _, err = call("serve", exported, "--api-key-file", tmp_path / "key")
     assert (code, "8 or more" in err) == (2, True)

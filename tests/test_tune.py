@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_the_candidates_for_the_same_search(
     first = (tmp_path / "candidates" / "0.json").read_bytes()
     code, _, err = call(*command, "1")
     assert (code, (tmp_path / "candidates" / "0.json").read_bytes()) == (0, first)
-    assert err.startswith("candidate 1: whole, ")  # of the first call
+    assert err.startswith("candidate 0: whole, ")  # of the first call
     code, _, err = call(*command, "1", "--max-macs", "100000")
     assert code == 2
     assert err == (
@@ -181,7 +181,7 @@ def test_the_command(
     for field in [*document, *document["candidates"][0], *document["candidates"][0]["price"]]:
         assert f"`{field}`" in page
     assert "`front`" in row
-    assert err.startswith("candidate 1: whole, ")
+    assert err.startswith("candidate 0: whole, ")
     assert call("tune", "mnist", "--preset", "x.toml")[2].startswith("littoral: tuning goes on from one of ")
     monkeypatch.setattr("littoral.studies.tune.find_spec", lambda name: None)
     assert (

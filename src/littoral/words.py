@@ -15,6 +15,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use: 42 s, 12 min, 1.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def shortened(text: str, most: int) -> str:
     """At most so many characters; what is left out is in the middle, since names differ at their ends."""
     if len(text) <= most:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,8 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from littoral.cli.output import say
 from littoral.errors import InputError
 from littoral.specs import ImageSpec, Resize
+from littoral.words import duration
 
 Choice = TypeVar("Choice", bound=str)
+
+LINE_SECONDS = 60.0
+"""Between two lines where there is no terminal."""
 
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 
@@ -145,9 +150,12 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 @contextmanager
 def bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that moves a bar on a terminal, and does nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
+    """A function of (done, total) that moves a bar on a terminal, and elsewhere says a line a minute."""
+    if quiet:
         yield lambda done, total: None
+        return
+    if not sys.stderr.isatty():
+        yield _line_a_minute(title)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -166,3 +174,20 @@ def bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield move
     finally:
         progress.stop()
+
+
+def _line_a_minute(title: str) -> Callable[[int, int], None]:
+    """A function of (done, total) that says how far it is, for a log; nothing of what is over within a minute."""
+    start = last = time.monotonic()
+    found: int | None = None  # done before, where it goes on
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last, found
+        found = done if found is None else found
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS and found < done < total:
+            last = now
+            left = duration((now - start) / (done - found) * (total - done))
+            say(f"{title}: {done:,} of {total:,}, {left} left")
+
+    return tell

@@ -121,7 +121,8 @@ def _explain(error: Exception) -> tuple[int, str]:
     """Exit code and one line for an error."""
     match error:
         case TyperException():
-            return 2, f"{' '.join(error.format_message().split()).rstrip('.')}; see `littoral --help`"
+            asked = getattr(getattr(error, "ctx", None), "command_path", "littoral")
+            return 2, f"{' '.join(error.format_message().split()).rstrip('.')}; see `{asked} --help`"
         case LittoralError():
             return error.exit_code, str(error)
         case OSError():

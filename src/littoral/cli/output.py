@@ -14,7 +14,9 @@ from rich.table import Table
 
 
 def say(line: str) -> None:
-    """One line for the person, on standard error."""
+    """One line for the person, on standard error, broken between words where it meets a terminal's edge."""
+    if sys.stderr.isatty():
+        line = _broken(line, shutil.get_terminal_size().columns, long_words=False)  # a path may be copied
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more: no reason to stop the work
         print(line, file=sys.stderr, flush=True)
 
@@ -56,11 +58,20 @@ def print_wrapped(line: str, indent: int = 0) -> None:
 
     text = printable(line)
     if sys.stdout.isatty():
-        width = max(shutil.get_terminal_size().columns, indent + 20)
-        kept = text.replace(" %", "\u00a0%")  # a number stays with its sign
-        kept = textwrap.fill(kept, width - indent, break_on_hyphens=False, subsequent_indent=" " * bool(indent))
-        text = kept.replace("\u00a0%", " %")
+        text = _broken(text, shutil.get_terminal_size().columns - indent, " " * bool(indent))
     print(textwrap.indent(text, " " * indent))
+
+
+def _broken(line: str, width: int, later: str = "", long_words: bool = True) -> str:
+    """The line, broken between words, and within those that are too long where `long_words` is.
+
+    `later` begins its second line and all after. A number stays with its sign.
+    """
+    kept = line.replace(" %", "\u00a0%")
+    kept = textwrap.fill(
+        kept, max(width, 20), break_on_hyphens=False, break_long_words=long_words, subsequent_indent=later
+    )
+    return kept.replace("\u00a0%", " %")
 
 
 def size_in_words(count: int) -> str:

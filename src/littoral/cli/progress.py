@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from littoral.cli.output import say
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Observer, Plan, Silent
-from littoral.words import count
+from littoral.words import count, duration
 
 WIDE, MEDIUM = 110, 76
 """Columns from which on there is room beside the figures: for a title, a bar and the speed; for a bar."""
@@ -116,13 +116,6 @@ class _TimeLeft:
             return "?"
         seconds = (time.monotonic() - self.start) / (step - self.plan.start_step) * (self.plan.steps - step)
         return duration(seconds)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use: 42 s, 12 min, 1.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:

@@ -74,7 +74,7 @@ def serve(
         raise InputError(f"--root-path begins with / and does not end with one, such as /digits, got {root_path}")
     opened = listen(host, port)
     with opened:
-        if model.suffix == ".safetensors":
+        if model.suffix == ".safetensors" and not split:  # a model file has no split, which is said at once
             say("exporting the model first: a minute or so")
         service = Service(model, limits, threads or max(1, (os.cpu_count() or 1) - 1), split)
         if key is None and host not in HERE_ONLY:

@@ -150,7 +150,7 @@ def _kept(out: Path | None) -> Iterator[None]:
 
 def _line(candidate: Candidate, folds: int) -> str:
     """One candidate, as it is done."""
-    start = f"candidate {candidate.number + 1}: {candidate.fate}"
+    start = f"candidate {candidate.number}: {candidate.fate}"
     if not candidate.folds:
         return f"{start}: {candidate.reason}"
     why = f": {candidate.reason}" if candidate.reason else ""
@@ -164,7 +164,7 @@ def _print(found: Tuning, out: Path | None) -> None:
         ["candidate", "acc % on folds", "MACs", "ms an image", "file kB", "fusion", "rate", "steps", "augment"],
         [
             [
-                f"{one.number + 1}{' (chosen)' if one.number == found.chosen.number else ''}",
+                f"{one.number}{' (chosen)' if one.number == found.chosen.number else ''}",
                 percent(one.accuracy),
                 f"{one.price.macs:,}",
                 f"{1e3 * one.price.latency:.2f}",

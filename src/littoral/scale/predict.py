@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,8 @@ from littoral.scale.predictor import Predictor, Setting, software
 
 MANIFEST = "predictions.json"
 """The file of a folder that says what it holds. It is written first."""
+
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,7 @@ def predict_parts(
         parts=len(parts),
         top=top,
     )
-    out.mkdir(exist_ok=True)
-    with held_alone(out / ".lock", str(out)):
+    with _folder(out), held_alone(out / LOCK, str(out)):
         _begin(out, asked)
         failed = {number: _failed(out / part_file(number), part) for number, part in enumerate(parts)}
         left = [(number, parts[number]) for number, bad in failed.items() if bad is None]
@@ -117,6 +118,22 @@ def predict_parts(
                     done += _size(parts[number])
                     on_progress(done, asked.images)
     return Predicted(asked.images, sum(bad or 0 for bad in failed.values()), len(parts), found)
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """The folder, made where it is not there; one that was made for a model that cannot be run goes again."""
+    new = not out.exists()
+    out.mkdir(exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if new and not finished(out):
+            for name in (MANIFEST, LOCK):
+                (out / name).unlink(missing_ok=True)
+            with suppress(OSError):  # something else is in there by now
+                out.rmdir()
+        raise
 
 
 def finished(out: Path) -> int:

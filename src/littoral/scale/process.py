@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from littoral.differing import differences
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.memory import keep_freed_memory
 from littoral.rows import ImageRows
 from littoral.studies.one_run import software
-from littoral.studies.results import differences
 
 
 def prepared(identity: Mapping[str, Any], place: torch.device) -> torch.device:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from littoral.differing import differences
 from littoral.errors import InputError, LittoralError
 from littoral.memory import keep_freed_memory
 from littoral.nn.model import FusionNet
@@ -23,7 +24,6 @@ from littoral.rows import ImageRows
 from littoral.scale.storage import is_there
 from littoral.specs import ImageSpec
 from littoral.studies.one_run import software
-from littoral.studies.results import differences
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Checkpointing, Plan, train
 from littoral.training.recipe import Recipe

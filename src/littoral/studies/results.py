@@ -16,35 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from littoral.differing import differences, in_words
 from littoral.errors import InputError
 from littoral.files import held_alone, require_folder, write_atomically
 from littoral.studies.stored import StoredRun, read_run, run_bytes
 from littoral.words import count
-
-SHOWN = 8
-"""Differences that are named one by one; the rest is counted."""
-
-OPTIONS = {
-    "data_sha256": "the images",
-    "littoral": "the version of littoral",
-    "code": "the code of littoral",
-    "torch": "the version of torch",
-    "numpy": "the version of numpy",
-    "onnxruntime": "the version of onnxruntime",
-    "preset": "--preset",
-    "recipe.epochs": "--epochs",
-    "recipe.steps": "--steps",
-    "recipe.balance": "--balance",
-    "labels_per_class": "--labels-per-class",
-    "threads": "--threads",
-    "device": "--device",
-    "seed": "--seed",
-    "folds": "--folds",
-    "limits.macs": "--max-macs",
-    "limits.latency": "--max-latency",
-    "limits.file": "--max-file",
-}
-"""What a person calls a field in which two studies differ; any other goes by its own name."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +98,8 @@ class ResultsFolder:
             if not found and (arm, seed) in made:
                 found = [f"of arm {arm}{at}, {line}" for line in differences(run.made, made[arm, seed])]
             if found:
-                more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
                 raise InputError(
-                    f"{self.path} holds runs of another {kind}: {'; '.join(found[:SHOWN])}{more}: "
+                    f"{self.path} holds runs of another {kind}: {in_words(found)}: "
                     f"name another folder, or delete {self.path}"
                 )
             if (arm, seed) in made:
@@ -155,24 +130,3 @@ def opened(path: Path, of_budgets: bool = False) -> Iterator[ResultsFolder]:
             found = "a comparison, not of a learning curve" if of_budgets else "a learning curve, not of a comparison"
             raise InputError(f"{path} holds runs of {found}: name another folder, or delete {path}")
         yield folder
-
-
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The fields in which two nested mappings differ, such as `--epochs was 1, is 2`, in the order of `now`."""
-    before, after = _flat(was), _flat(json.loads(json.dumps(now)))
-    fields = [name for name in after | before if before.get(name) != after.get(name)]
-    return [
-        f"{OPTIONS.get(name, name)} was {_shown(before.get(name))}, is {_shown(after.get(name))}" for name in fields
-    ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
-
-
-def _shown(value: Any) -> str:
-    text = "not set" if value is None else str(value)
-    return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text

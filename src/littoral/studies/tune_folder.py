@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from littoral.differing import differences
 from littoral.errors import InputError
 from littoral.files import held_alone, require_folder, write_atomically
-from littoral.studies.results import differences
 from littoral.studies.tune_result import Candidate
 
 

@@ -93,7 +93,7 @@ class Search:
             self.study.enqueue_trial(dict(candidate.asked))
             trial = self.study.ask()
             if self.space.suggested(trial) != candidate.variant:
-                raise InputError(f"candidate {candidate.number + 1} there is of other code: name another folder")
+                raise InputError(f"candidate {candidate.number} there is of other code: name another folder")
             self.candidates[candidate.number], self.trials[candidate.number] = candidate, trial
             for done in range(1, len(candidate.folds) + 1):
                 trial.report(float(np.mean(candidate.folds[:done])), done)

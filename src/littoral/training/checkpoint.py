@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from littoral.differing import differences, in_words
 from littoral.errors import InputError
 from littoral.files import write_atomically
 from littoral.training.history import EpochRecord
@@ -75,11 +76,9 @@ def read_checkpoint(path: Path, identity: dict[str, object]) -> tuple[dict[str, 
     if metadata.get("format") != FORMAT or "state" not in metadata:
         raise InputError(f"{path} is not a littoral checkpoint; delete it to start again")
     state: dict[str, Any] = json.loads(metadata["state"])
-    expected = json.loads(json.dumps(identity))
-    differing = sorted(key for key in expected | state["identity"] if expected.get(key) != state["identity"].get(key))
-    if differing:
+    if found := differences(state["identity"], identity):
         raise InputError(
-            f"the checkpoint {path} belongs to a run with another {', '.join(differing)}; "
+            f"the checkpoint {path} belongs to another run: {in_words(found)}; "
             "give the options of that run, or delete it to start again"
         )
     return state, tensors

@@ -1,6 +1,6 @@
 // One answer in full: label, doubt, probabilities, what the branches say, heat maps. It makes elements and sets their text.
 
-import { percent, say } from "./words.js";
+import { currentLanguage, percent, say } from "./words.js";
 
 export const TOP = 5;
 
@@ -11,9 +11,9 @@ export function element(kind, words = "", name = "") {
   return made;
 }
 
-/** Why there is no answer, in a sentence. */
-export function reason(error) {
-  return say(error.kind === "refused" ? "image" : error.kind, { detail: error.detail });
+/** Why there is no answer, in a sentence, in the page's language or another. */
+export function reason(error, language = currentLanguage()) {
+  return say(error.kind === "refused" ? "image" : error.kind, { detail: error.detail }, language);
 }
 
 /** Show `entry` in `place`; `explain` is called when heat maps are asked for. */
@@ -66,6 +66,7 @@ function bars(top) {
 
 function opinions(answer) {
   const sides = ["shallow", "deep"].filter((side) => answer[side] !== null);
+  if (answer.exited) return [element("p", say("exited"), "soft small")];
   if (sides.length === 0) return [];
   const list = element("dl", "", "sayings");
   for (const side of sides) {

@@ -55,7 +55,7 @@ function found(answer) {
 export function asCsv(entries) {
   const rows = entries.map(({ name, answer, error }) => {
     const told = answer ?? {};
-    const row = { ...told, name, error: error ? reason(error) : "", shallow: told.shallow?.label, deep: told.deep?.label,
+    const row = { ...told, name, error: error ? reason(error, "en") : "", shallow: told.shallow?.label, deep: told.deep?.label,
       shallow_confidence: told.shallow?.confidence, deep_confidence: told.deep?.confidence };
     return COLUMNS.map((column) => cell(row[column] ?? ""));
   });

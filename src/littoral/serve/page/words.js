@@ -25,6 +25,7 @@ const WORDS = {
     noThreshold: "This model has no limit below which it would say “not sure”.",
     probabilities: "Probabilities",
     opinions: "What each branch alone says",
+    exited: "Clear enough for the shallow file of the split model: the deep one was not asked.",
     shallow: "Shallow",
     deep: "Deep",
     fused: "Together",
@@ -88,6 +89,7 @@ const WORDS = {
     noThreshold: "此模型没有设定“不确定”的阈值。",
     probabilities: "概率",
     opinions: "各分支单独的判断",
+    exited: "拆分模型的浅层文件已足够确定，没有再运行深层文件。",
     shallow: "浅层",
     deep: "深层",
     fused: "融合",
@@ -125,7 +127,7 @@ const WORDS = {
     changed: "模型文件与导出时不一致：SHA-256 不同。",
     unable: "此浏览器无法运行模型：{detail}",
     busy: "服务器繁忙，请稍后再试。",
-    image: "无法识别：{detail}",
+    image: "无法识别这张图片（{detail}）。",
   },
 };
 
@@ -135,9 +137,9 @@ export function currentLanguage() {
   return language;
 }
 
-/** The words called `key`, with {names} replaced by `values`. */
-export function say(key, values = {}) {
-  return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+/** The words called `key`, with {names} replaced by `values`, in the page's language or another. */
+export function say(key, values = {}, spoken = language) {
+  return WORDS[spoken][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
 /** Speak `wanted` from now on: every element that has fixed words gets them anew. */
