@@ -58,6 +58,7 @@ def test_few_images_that_are_all_right_leave_the_temperature_near_one() -> None:
 def test_the_bound_is_that_of_clopper_and_pearson(wrong: int, total: int) -> None:
     two_sided = stats.binomtest(wrong, total).proportion_ci(0.9, method="exact")
     assert most_errors(wrong, total) == pytest.approx(two_sided.high)
+    assert most_errors(total, total) == 1
 
 
 @pytest.mark.parametrize(("max_error", "needed"), [(0.01, 299), (0.0005, 5990), (0.1, 29)])

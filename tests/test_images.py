@@ -23,7 +23,7 @@ from littoral.images.decode import decode_bytes, decode_file, size_of
 from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
-from littoral.images.splits import grouped_split, label_budget, train_test
+from littoral.images.splits import grouped_split, held_out, label_budget, straddling, train_test
 from littoral.images.store import ImageStore, as_images
 from littoral.specs import ImageSpec, Resize
 
@@ -126,6 +126,29 @@ def test_a_given_split_is_kept_and_another_is_made_only_where_there_is_none(smal
     train_part, test_part = train_test(bare, seed=3)
     assert len(train_part) + len(test_part) == 840
     assert abs(len(test_part) - 168) <= 5
+
+
+def test_what_is_tested_on_where_there_is_a_validation_part(small: ImageStore) -> None:
+    assert small.split is not None
+    other = np.where(np.arange(840) >= 740, "val", small.split)
+    assert len(train_test(replace(small, split=other), 0)[1]) == 100  # a test part goes before a validation part
+    alone = np.where(small.split == "test", "val", "train")
+    assert np.array_equal(train_test(replace(small, split=alone), 0)[1].labels, small.labels[640:])
+    assert straddling(replace(small, split=other)) == straddling(replace(small, split=alone)) == (0, 0)
+    none = replace(small, split=np.full(840, "train"), source="photos")
+    for ask in (straddling, held_out):
+        with pytest.raises(InputError, match=r"^photos came split, but has no images to test on: add a test part$"):
+            ask(none)
+    with pytest.raises(InputError, match=r"^photos has no images to train on: add a train part$"):
+        train_test(replace(none, split=np.full(840, "test")), 0)
+
+
+def test_what_straddles_a_given_split_is_counted(small: ImageStore) -> None:
+    few = replace(small.subset(np.arange(6)), split=np.array(["train"] * 3 + ["test"] * 3))
+    assert straddling(few) == (0, 0)
+    tied = replace(few, groups=np.array([0, 0, 1, 1, 0, 2]), ties=np.array([0, 1, 2, 3, 4, 2]))
+    assert straddling(tied) == (2, 1)
+    assert straddling(replace(tied, split=None)) == (0, 0)
 
 
 # --- arrays ---

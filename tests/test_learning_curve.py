@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import curve_fit
 
 from littoral.errors import InputError
@@ -58,6 +59,47 @@ def test_intervals_cover(curve: Curve, seeds: int) -> None:
     assert np.mean([low <= curve.error(300) - curve.error(600) <= high for low, high in gains]) >= 0.88
 
 
+@pytest.mark.parametrize("curve", [Curve(0.02, 0.5, 0.6), Curve(0.0, 0.6, 0.4)])
+def test_where_seeds_do_not_differ_the_interval_is_the_value(curve: Curve) -> None:
+    rng = np.random.default_rng(0)
+    errors = np.array([[curve.error(n)] * 3 for n in BUDGETS])
+    for labels in (1.0, 20.0, 5000.0):
+        found = expected_error(BUDGETS, errors, labels, rng)
+        assert (found.value, *found.ci95) == pytest.approx((curve.error(labels),) * 3, abs=2e-3)
+    gain = gain_of_doubling(BUDGETS, errors, rng)
+    assert (gain.value, *gain.ci95) == pytest.approx((curve.error(300) - curve.error(600),) * 3, abs=2e-3)
+
+
+def test_seeds_that_are_good_or_bad_at_all_budgets_give_the_interval_of_their_mean() -> None:
+    """Student's t, where nothing but the height of the curve differs from seed to seed."""
+    rng = np.random.default_rng(3)
+    heights = stats.norm.ppf((np.arange(20) + 0.5) / 20) * 0.004
+    errors = np.array([[0.1 + 0.5 / n] for n in BUDGETS]) + heights
+    found = expected_error(BUDGETS, errors, 100, rng)
+    reach = stats.sem(heights) * stats.t.ppf(0.975, 19)
+    assert found.ci95 == pytest.approx((found.value - reach, found.value + reach), abs=0.15 * reach)
+    three = expected_error(BUDGETS, errors[:, [2, 10, 17]], 100, rng)
+    spread = np.ptp(heights[[2, 10, 17]])
+    assert 1.5 * spread < three.ci95[1] - three.ci95[0] < 3.2 * spread  # t of 2 degrees of freedom: 2.5
+
+
+def test_errors_that_rise_give_a_level_curve_and_no_curve_falls_below_zero() -> None:
+    rising = np.array([[0.1], [0.2], [0.3], [0.4]])
+    level = fit_curve(BUDGETS, rising)
+    weight = rising[:, 0] ** -2 / np.sum(rising[:, 0] ** -2)  # distances count in proportion to the error
+    assert [level.error(n) for n in (1, 300)] == pytest.approx([weight @ rising[:, 0]] * 2)
+    straight = np.array([[0.4], [0.3], [0.2], [0.01]])  # in log n; it would go on below 0
+    best, _ = curve_fit(lambda n, b, c: b * n**-c, BUDGETS, straight[:, 0], (1.0, 0.5), straight[:, 0])
+    curve = fit_curve(BUDGETS, straight)
+    assert (curve.a, curve.b, curve.c) == pytest.approx((0.0, *best), rel=5e-3)
+
+
+def test_an_error_is_never_said_to_be_more_than_all() -> None:
+    errors = np.array([[0.9, 0.8, 0.7], [0.5, 0.4, 0.3], [0.2, 0.2, 0.2], [0.1, 0.1, 0.1]])
+    found = expected_error(BUDGETS, errors, 0.5, np.random.default_rng(0))
+    assert (found.value, found.ci95[1]) == (1.0, 1.0)
+
+
 def test_an_interval_reaches_below_its_value() -> None:
     errors = 1 - np.array([[17, 22, 20], [22, 25, 23], [26, 28, 26]]) / 30  # with `a` free hardly any gains as little
     gain = gain_of_doubling(np.array([5.0, 10.0, 20.0]), errors, np.random.default_rng(0))
@@ -94,8 +136,16 @@ def test_what_gives_no_curve_is_refused() -> None:
         fit_curve(np.array([10.0, 30.0, 30.0]), np.full((3, 5), 0.1))
     with pytest.raises(InputError, match=r"got \(4,\) and \(3, 5\)"):
         fit_curve(BUDGETS, np.full((3, 5), 0.1))
-    with pytest.raises(InputError, match="shares from 0 to 1"):
-        fit_curve(BUDGETS, np.full((4, 5), 10.0))
+    for wrong in (10.0, 1.01, -0.01):
+        with pytest.raises(InputError, match=r"^errors are shares from 0 to 1, got others$"):
+            fit_curve(BUDGETS, np.full((4, 5), wrong))
+    with pytest.raises(InputError, match="all above 0, got"):
+        fit_curve(np.array([0.0, 1.0, 10.0, 100.0]), np.full((4, 5), 0.1))
+    with pytest.raises(InputError, match=r"got \(4, 1\) and \(4, 5\)"):
+        fit_curve(BUDGETS[:, None], np.full((4, 5), 0.1))
+    with pytest.raises(InputError, match=r"three budgets or more, all above 0, got \[\]"):
+        gain_of_doubling(np.empty(0), np.empty((0, 3)), rng)
+    assert fit_curve(np.array([0.5, 1.0, 2.0]), np.array([[0.4], [0.3], [0.2]])).error(1.0) < 0.4
     with pytest.raises(InputError, match="three seeds or more, got 2"):
         gain_of_doubling(BUDGETS, np.full((4, 2), 0.1), rng)
     with pytest.raises(InputError, match="above 0, got 0"):

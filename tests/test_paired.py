@@ -23,6 +23,7 @@ from littoral.evaluation.paired import (
     paired_difference,
     resampled_difference,
     rounded_up,
+    standard_error,
     verdict,
 )
 
@@ -80,6 +81,23 @@ def test_mean_squares_equal_those_of_statsmodels() -> None:
     assert mean_squares((a - b).astype(np.float64)) == pytest.approx(
         (0.29166666666666674, 0.6130952380952378, 0.4345238095238095)
     )
+
+
+@pytest.mark.parametrize(
+    ("of_seeds", "of_images", "rest", "shape", "variance", "df"),
+    [
+        (5.0, 3.0, 1.0, (4, 6), 7.0, 7**2 / (5**2 / 3 + 3**2 / 5 + 1**2 / 15)),  # Satterthwaite
+        (1.0, 2.0, 2.5, (4, 6), 2.0, 5),  # less than one of them: the larger, with its own degrees of freedom
+        (2.0, 1.0, 2.5, (4, 6), 2.0, 3),
+        (1.0, 1.0, 1.5, (4, 6), 1.0, 3),
+        (5.0, 5.0, 5.0, (10, 12), 5.0, 9),  # Satterthwaite says 4.4: not fewer than those of seeds
+    ],
+)
+def test_the_standard_error_of_new_seeds_and_images_by_hand(
+    of_seeds: float, of_images: float, rest: float, shape: tuple[int, int], variance: float, df: float
+) -> None:
+    found = standard_error(of_seeds, of_images, rest, *shape)
+    assert found == pytest.approx((sqrt(variance / (shape[0] * shape[1])), df))
 
 
 def test_where_seeds_are_all_it_is_the_t_test_over_seeds() -> None:
@@ -150,7 +168,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         paired_difference("a", "b", np.ones((2, 9)), np.ones((2, 8)))
     with pytest.raises(InputError, match="two images or more"):
         paired_difference("a", "b", np.ones((5, 1)), np.ones((5, 1)))
-    with pytest.raises(InputError, match="seeds × test images"):
+    with pytest.raises(InputError, match=r"^a comparison needs seeds × test images, "):
         paired_difference("a", "b", np.ones(9), np.ones(9))
     with pytest.raises(InputError, match="got others"):
         paired_difference("a", "b", np.full((2, 9), 0.5), np.ones((2, 9)))

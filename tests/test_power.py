@@ -69,6 +69,12 @@ def test_what_some_seeds_tell_is_the_power_of_the_t_test_to_come(seed_spread: fl
     assert stats.nct.sf(stats.t.ppf(0.975, df), df, smallest / error) == pytest.approx(0.8, abs=1e-6)
 
 
+@pytest.mark.parametrize("images", [2, 5, 400])
+def test_one_seed_is_a_t_test_over_images(images: int) -> None:
+    smallest, error = smallest_difference(1, images, 0.1), sqrt(0.1 / images)
+    assert stats.nct.sf(stats.t.ppf(0.975, images - 1), images - 1, smallest / error) == pytest.approx(0.8, abs=1e-6)
+
+
 def test_what_some_seeds_tell_of_one_more() -> None:
     """One seed speaks of new images alone: how seeds differ stays out."""
     pair = arms(np.random.default_rng(2), (3, 800), 0.2, 0.0, 0.05)
@@ -115,6 +121,10 @@ def test_power_in_words() -> None:
 
 
 def test_what_can_show_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^expected one seed and two test images or more .* got 5, 1 and 0"):
+        smallest_difference(5, 1, 0.1)
+    with pytest.raises(InputError, match=r"got 5, 100 and 1\.5"):
+        smallest_difference(5, 100, 1.5)
     with pytest.raises(InputError, match="got 0, 100 and 0"):
         smallest_difference(0, 100, 0.1)
     with pytest.raises(InputError, match="got 5, 100 and 0"):
