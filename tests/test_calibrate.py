@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import stats
 from scipy.spatial.distance import cdist
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 import littoral as lt
 from littoral.calibrate import Fit, fit_calibrated
@@ -54,6 +54,17 @@ def test_few_images_that_are_all_right_leave_the_temperature_near_one() -> None:
     assert 0.3 < best_temperature(np.eye(3) * 4, np.arange(3)) < 1
 
 
+@pytest.mark.parametrize("images", [1, 4, 30])
+def test_the_temperature_is_the_likeliest_under_the_belief_that_it_is_near_one(images: int) -> None:
+    rng = np.random.default_rng(images)
+    logits = rng.normal(size=(images, 3)) * 2
+    labels = logits.argmax(1)
+    grid = np.linspace(-3, 3, 60_001)
+    log_likelihood = [log_softmax(logits / np.exp(t), axis=1)[np.arange(images), labels].sum() for t in grid[::20]]
+    likeliest = grid[::20][np.argmax(np.array(log_likelihood) + stats.norm.logpdf(grid[::20], 0, 0.5))]
+    assert best_temperature(logits, labels) == pytest.approx(np.exp(likeliest), abs=2e-3)
+
+
 @pytest.mark.parametrize(("wrong", "total"), [(0, 299), (3, 1000), (40, 90)])
 def test_the_bound_is_that_of_clopper_and_pearson(wrong: int, total: int) -> None:
     two_sided = stats.binomtest(wrong, total).proportion_ci(0.9, method="exact")
@@ -80,6 +91,24 @@ def test_a_threshold_keeps_its_bound_in_95_of_100_draws() -> None:
             broken += largest**3 / 8 > 0.05
     assert found > 250
     assert broken <= 0.05 * 300
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_threshold_is_the_last_that_holds_from_the_surest_half_on(seed: int) -> None:
+    """By a plain loop, with confidences of two digits, so that many are equal."""
+    rng = np.random.default_rng(seed)
+    images = int(rng.integers(100, 700))
+    confidence = np.round(1 - rng.random(images) ** 2 / 2, 2)
+    right = rng.random(images) < 1 - (1 - confidence) * rng.choice([0.1, 0.3, 0.6])
+    found, surest_first = None, sorted(confidence, reverse=True)
+    for hundredths in range(50, 101):
+        accepted = max(59, -(-images * hundredths // 100))  # 59: 0.95^59 is below 0.05
+        least = 0.0 if accepted >= images else surest_first[accepted - 1]
+        wrong, kept = int((~right[confidence >= least]).sum()), int((confidence >= least).sum())
+        if stats.binomtest(wrong, kept, alternative="less").proportion_ci(0.95, "exact").high > 0.05:
+            break
+        found = least
+    assert reject_threshold(confidence, right, 0.05) == found
 
 
 def test_no_threshold_from_too_few_or_from_bad_answers() -> None:

@@ -110,6 +110,9 @@ def test_a_bilinear_fusion_is_a_product_of_low_rank_its_root_taken_and_its_lengt
     expected = root / np.sqrt((root**2).mean(1, keepdims=True))
     found = fusion([torch.tensor(x), torch.tensor(y)])
     np.testing.assert_allclose(found.detach(), expected, atol=1e-4)
+    # of what is hardly seen no length is made
+    faint = [torch.tensor(x) * 1e-6, torch.tensor(y) * 1e-3]
+    assert (fusion(faint).pow(2).mean(1).sqrt() < 0.1).all()
     # where nothing is seen there is no slope without bound
     nothing = [torch.zeros(2, 5, requires_grad=True), torch.zeros(2, 7)]
     fusion(nothing).sum().backward()

@@ -110,11 +110,17 @@ def test_budgets_are_balanced_and_nested(labels: np.ndarray, per_class: int, see
 
 def test_budgets_that_cannot_be_are_refused() -> None:
     labels = np.array([0, 0, 1])
-    with pytest.raises(InputError, match="asked for 2 labels per class, but a class has 1 training images"):
+    with pytest.raises(
+        InputError, match="asked for 2 labels per class, but a class has 1 training image; ask for fewer"
+    ):
         label_budget(labels, 2, 0)
     with pytest.raises(InputError, match="at least 1, got 0"):
         label_budget(labels, 0, 0)
-    with pytest.raises(InputError, match="found no split with every class on both sides"):
+    told = (
+        "found no split with every class on both sides: every class needs images in two groups or more; "
+        "add images, leave a class out, or group otherwise"
+    )
+    with pytest.raises(InputError, match=f"^{told}$"):
         grouped_split(labels, np.arange(3), 0.5, 0)
 
 

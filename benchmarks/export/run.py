@@ -1,6 +1,6 @@
 """How fast do exported models answer many images, beside Keras's `predict` of the published network?
 
-    python benchmarks/export/run.py KERAS_PYTHON   # fifteen runs each, by turns: ten minutes
+    python benchmarks/export/run.py KERAS_PYTHON   # nine runs each, by turns: five minutes
     python benchmarks/export/run.py page           # writes README.md from the rows
 
 KERAS_PYTHON is the interpreter of an environment of its own with tensorflow-cpu. What is timed is one call over MNIST's
@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 from records import append_row, machine, read_rows, shared_folder, source_hash, write_page
 
 ROWS = HERE / "rows.csv"
-RUNS, IMAGES = 15, 10_000
+RUNS, IMAGES = 9, 10_000
 CODE = source_hash(
     "nn", *(f"deploy/{name}.py" for name in ("folded", "int8", "network", "preprocessing", "runtime", "trimmed"))
 )

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from littoral.errors import InputError
 from littoral.images.duplicates import find_duplicates
 from littoral.images.store import ImageStore
+from littoral.words import count
 
 TEST_SHARE = 0.2
 """Part of the images held out for the test where the data came without a split."""
@@ -162,7 +163,8 @@ def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArra
         members = np.flatnonzero(labels == label)
         if len(members) < per_class:
             raise InputError(
-                f"asked for {per_class} labels per class, but a class has {len(members)} training images; ask for fewer"
+                f"asked for {per_class} labels per class, but a class has {count(len(members), 'training image')}; "
+                "ask for fewer"
             )
         chosen.append(rng.permutation(members)[:per_class])  # the prefix of one permutation: hence nested
     return np.sort(np.concatenate(chosen))
