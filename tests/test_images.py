@@ -108,6 +108,22 @@ def test_budgets_are_balanced_and_nested(labels: np.ndarray, per_class: int, see
     assert set(label_budget(labels, 1, seed)) <= set(chosen)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_where_groups_are_larger_than_the_part_to_hold_out_the_smallest_is_taken(seed: int) -> None:
+    labels = np.repeat([0, 1, 2], [10, 10, 5])
+    ties = np.concatenate([np.repeat(np.arange(6), [4, 3, 3, 3, 4, 3]), np.arange(10, 15)])
+    train, test = grouped_split(labels, ties, 0.2, seed)
+    assert np.bincount(labels[test]).tolist() == [3, 3, 1]
+    assert len(train) == 25 - 7
+    assert not set(ties[train]) & set(ties[test])
+    both = np.repeat([0, 1, 2, 3], [4, 6, 4, 6])  # each group has images of two classes, of some far too many
+    pairs = np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1])
+    train, test = grouped_split(pairs, both, 0.2, seed)
+    assert len(test) in (4, 6)
+    assert not set(both[train]) & set(both[test])
+    assert set(pairs[train]) == set(pairs[test]) == {0, 1}
+
+
 def test_budgets_that_cannot_be_are_refused() -> None:
     labels = np.array([0, 0, 1])
     with pytest.raises(

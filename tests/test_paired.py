@@ -19,6 +19,7 @@ from littoral.evaluation.paired import (
     judged_together,
     mcnemar,
     mean_squares,
+    outcome,
     p_in_words,
     paired_difference,
     resampled_difference,
@@ -190,6 +191,18 @@ def test_verdicts_in_words() -> None:
     assert verdict(unsure) == "no difference shown; only one larger than 0.3 points can be excluded"
     open_to_all = replace(unsure, ci95=(-0.4, 1.0))
     assert verdict(open_to_all).endswith("and none can be excluded: more seeds or test images would tell")
+
+
+def test_an_outcome_needs_both_a_small_p_and_an_interval_beside_nothing() -> None:
+    assert outcome(FUSED) == "better"
+    assert outcome(replace(FUSED, ci95=(-0.0034, -0.0008))) == "worse"
+    assert outcome(replace(FUSED, p_holm=0.05)) == "open"
+    assert outcome(replace(FUSED, ci95=(0.0, 0.0034))) == "open"
+    assert outcome(replace(FUSED, ci95=(-0.0034, 0.0))) == "open"
+    assert outcome(replace(FUSED, ci95=(-0.0008, 0.0034))) == "open"
+    much = replace(FUSED, difference=-0.31, ci95=(-0.4, -0.2))
+    assert verdict(much) == "fused worse by 31.00 points (20.00 to 40.00)"
+    assert "none can be excluded" in verdict(replace(much, ci95=(-1.0, 0.2)))
 
 
 def test_better_is_not_said_of_one_among_many() -> None:
