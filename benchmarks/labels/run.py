@@ -149,7 +149,7 @@ def _cell(rows: list[dict[str, str]]) -> str:
     """Mean error, and its spread over the seeds, in per cent."""
     errors = [100 - 100 * float(row["accuracy"]) for row in rows]
     if len(errors) < 2:
-        return "not run"
+        return f"{errors[0]:.2f} (one seed)" if errors else "not run"
     return f"{mean(errors):.2f} (s {stdev(errors):.2f}, {len(errors)} seeds)"
 
 
