@@ -101,6 +101,30 @@ def test_the_standard_error_of_new_seeds_and_images_by_hand(
     assert found == pytest.approx((sqrt(variance / (shape[0] * shape[1])), df))
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_difference_by_hand(seeds: int) -> None:
+    a = np.array([[0, 0, 0, 1, 1, 0, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 0, 1]])[:seeds]
+    b = np.array([[1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 0, 0, 1, 0, 0, 1], [1, 0, 0, 0, 0, 0, 1, 1]])[:seeds]
+    mean_of_image = (a - b).mean(0)
+    apart = (a != b).any(0)
+    half_images = np.mean(mean_of_image[apart] ** 2)  # what half an image each way adds, see the docstring
+    if seeds == 1:
+        error, df = sqrt(mean_of_image.var(ddof=1) / 8 + half_images / 64), 7.0
+        p = float(stats.binomtest(int((a > b).sum()), int(apart.sum())).pvalue)
+    else:
+        of_seeds, of_images, rest = mean_squares((a - b).astype(np.float64))
+        error, df = standard_error(of_seeds, of_images + half_images * seeds / 8, rest, seeds, 8)
+        p = float(2 * stats.t.sf(abs((a - b).mean()) / error, df))
+    found = paired_difference("fused", "deep", a, b)
+    assert (found.a, found.b, found.runs, found.images) == ("fused", "deep", seeds, 8)
+    assert found.method == ("images" if seeds == 1 else "seeds and images")
+    assert (found.difference, found.df, found.discordant) == pytest.approx(((a - b).mean(), df, (a != b).mean()))
+    assert (found.p, found.p_holm) == pytest.approx((p, p))
+    reach = stats.t.ppf(0.975, df) * error
+    low, high = max(found.difference - reach, -1), min(found.difference + reach, 1)
+    assert found.ci95 == pytest.approx((low, high))
+
+
 def test_where_seeds_are_all_it_is_the_t_test_over_seeds() -> None:
     a, b, _ = correct(np.random.default_rng(3), 1, 6, 5000, "seeds dominate", (1.5, 1.5))
     found = paired_difference("a", "b", a[0], b[0])
