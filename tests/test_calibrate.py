@@ -17,8 +17,16 @@ from scipy.special import log_softmax, softmax
 import littoral as lt
 from littoral.calibrate import Fit, fit_calibrated
 from littoral.errors import InputError, ModelFileError
-from littoral.evaluation.abstention import coverage_table, images_needed, most_errors, reject_threshold
+from littoral.evaluation.abstention import (
+    CoverageRow,
+    accepted_row,
+    coverage_table,
+    images_needed,
+    most_errors,
+    reject_threshold,
+)
 from littoral.evaluation.calibration import best_temperature
+from littoral.evaluation.intervals import wilson
 from littoral.fit_file import fit_file
 from littoral.held_out import WAYS, Way
 from littoral.images.store import ImageStore
@@ -116,6 +124,19 @@ def test_no_threshold_from_too_few_or_from_bad_answers() -> None:
     assert reject_threshold(sure, np.ones(298, bool), 0.01) is None
     assert reject_threshold(np.append(sure, 1.0), np.ones(299, bool), 0.01) == 0
     assert reject_threshold(np.linspace(0, 1, 5000), np.arange(5000) % 2 == 0, 0.01) is None
+
+
+def test_a_threshold_is_the_confidence_of_the_least_sure_that_is_accepted() -> None:
+    confidence = np.arange(100) / 100
+    assert reject_threshold(confidence, confidence > 0.195, 0.05) == 0.2  # of 81, one wrong: the bound is 0.057
+    assert reject_threshold(confidence, confidence > 0.005, most_errors(1, 100)) == 0  # a bound just reached holds
+
+
+def test_what_is_accepted_by_hand() -> None:
+    confidence, right = np.array([0.9, 0.2, 0.7, 0.6, 0.5]), np.array([True, True, False, True, False])
+    found = accepted_row(confidence > 0.55, confidence, right)
+    assert found == CoverageRow(0.6, 0.6, 3, 1, 2 / 3, wilson(2, 3))
+    assert accepted_row(confidence > 1, confidence, right) is None
 
 
 def test_the_coverage_table_by_hand() -> None:

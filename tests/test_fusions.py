@@ -64,7 +64,9 @@ def test_attention_takes_maps_of_any_sizes_to_its_grid() -> None:
     }.items():
         specs = [FeatureSpec("m", *shape, 0) for shape in shapes]
         fusion = AttentionConfig(grid=2).build(specs)
+        assert isinstance(fusion, Attention)
         assert fusion.out_features == size
+        assert fusion.local.squeeze.out_channels == max(1, max(shape[0] for shape in shapes) // 4)
         assert fusion([torch.rand(3, *shape) for shape in shapes]).shape == (3, size)
         assert fusion([torch.rand(1, *shape) for shape in shapes]).isfinite().all()  # a batch of one in training
 

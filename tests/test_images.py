@@ -124,6 +124,15 @@ def test_where_groups_are_larger_than_the_part_to_hold_out_the_smallest_is_taken
     assert set(pairs[train]) == set(pairs[test]) == {0, 1}
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_of_several_classes_leave_each_class_something_to_train_on(seed: int) -> None:
+    # class 0 alone, then with class 1 and with class 2, whose other groups are larger still: one of the pairs has to go
+    ties = np.repeat([0, 1, 2, 3, 4], [1, 6, 6, 7, 7])
+    labels = np.concatenate([[0], [0], [1] * 5, [0], [2] * 5, [1] * 7, [2] * 7])
+    train, test = grouped_split(labels, ties, 0.2, seed)
+    assert set(labels[train]) == set(labels[test]) == {0, 1, 2}
+
+
 def test_budgets_that_cannot_be_are_refused() -> None:
     labels = np.array([0, 0, 1])
     with pytest.raises(

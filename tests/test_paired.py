@@ -87,7 +87,7 @@ def test_mean_squares_equal_those_of_statsmodels() -> None:
 @pytest.mark.parametrize(
     ("of_seeds", "of_images", "rest", "shape", "variance", "df"),
     [
-        (5.0, 3.0, 1.0, (4, 6), 7.0, 7**2 / (5**2 / 3 + 3**2 / 5 + 1**2 / 15)),  # Satterthwaite
+        (5.0, 3.0, 2.0, (4, 6), 6.0, 6**2 / (5**2 / 3 + 3**2 / 5 + 2**2 / 15)),  # Satterthwaite
         (1.0, 2.0, 2.5, (4, 6), 2.0, 5),  # less than one of them: the larger, with its own degrees of freedom
         (2.0, 1.0, 2.5, (4, 6), 2.0, 3),
         (1.0, 1.0, 1.5, (4, 6), 1.0, 3),
@@ -195,7 +195,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
         paired_difference("a", "b", np.ones((5, 1)), np.ones((5, 1)))
     with pytest.raises(InputError, match=r"^a comparison needs seeds × test images, "):
         paired_difference("a", "b", np.ones(9), np.ones(9))
-    with pytest.raises(InputError, match="got others"):
+    with pytest.raises(InputError, match=r"got \(0, 9\) and \(0, 9\)$"):
+        paired_difference("a", "b", np.ones((0, 9)), np.ones((0, 9)))
+    with pytest.raises(InputError, match=r"^a comparison needs 1 for an image that .* did not, got others$"):
         paired_difference("a", "b", np.full((2, 9), 0.5), np.ones((2, 9)))
     with pytest.raises(InputError, match="got 1 of fused and 1 of deep"):
         resampled_difference("fused", "deep", [0.9], [0.8], 80, 20)

@@ -160,7 +160,9 @@ def test_a_threshold_lets_as_many_exit_as_its_bound_holds_for() -> None:
     found = exit_bound(margin, usual, early, right, 0.0005)
     assert (found.harmful, found.least_margin) == (1, 998.5)
     assert found.bound <= 0.0005
-    assert exit_bound(margin, usual, early, right, 0.0005, tries=2).harmful == 0
+    of_two = exit_bound(margin, usual, early, right, 0.0005, tries=2)
+    assert (of_two.harmful, of_two.bound) == (0, most_errors(0, 10_000, 0.975))
+    assert exit_bound(margin, usual, early, right, most_errors(2, 10_000)).harmful == 2  # a bound just reached holds
     # what the whole network gets wrong too does no harm, and what is unusual never exits
     assert exit_bound(margin, usual, early, early, 0.0005).exits == 1.0
     assert exit_bound(margin, early, early, right, 0.0005).exits == pytest.approx(0.9)

@@ -1,6 +1,7 @@
 """Which learning rate does each arm of few get? Chosen on the training part alone, the same small grid for all arms.
 
     python benchmarks/fusion/choose.py        # all that is missing, about 45 minutes on one thread
+    python benchmarks/fusion/choose.py votes  # the fused arm with votes learned out of fold, about 20 minutes
     python benchmarks/fusion/choose.py table  # the errors, arm by rate
 
 Seeds count from 100 up, those of the comparison itself from 0. A run draws 30 images a class from the training part and
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -39,7 +41,10 @@ SEEDS = (100,)
 BUDGET, LOOKED_AT = 30, 10_000
 
 
-def main() -> None:
+LEARNED = "fused, votes learned"
+
+
+def main(arms: Sequence[str], rates: Sequence[float]) -> None:
     """Train what is missing; one row a run."""
     torch.set_num_threads(1)
     preset = get_preset(PRESET)
@@ -49,12 +54,14 @@ def main() -> None:
             looked_at = np.random.default_rng([seed, 2]).permutation(len(training))[:LOOKED_AT]
             rest = training.subset(np.setdiff1d(np.arange(len(training)), looked_at))
             chosen = rest.subset(label_budget(rest.labels, BUDGET, seed))
-            for arm, rate in itertools.product(ARMS, RATES):
+            for arm, rate in itertools.product(arms, rates):
                 cell = {"data": name, "arm": arm, "rate": str(rate), "seed": str(seed)}
                 if any(row | cell == row for row in read_rows(ROWS)):
                     continue
                 recipe = replace(preset.recipe, learning_rate=rate)
-                trained = fit_arm(preset, arm, recipe, chosen, seed, torch.device("cpu"), Silent())
+                if arm == LEARNED:
+                    recipe = replace(recipe, votes="learned")
+                trained = fit_arm(preset, arm.split(",")[0], recipe, chosen, seed, torch.device("cpu"), Silent())
                 error = 100 - 100 * evaluate_model(trained, training.subset(looked_at)).accuracy
                 row = {"code": code, "date": date.today().isoformat()} | cell | {"error": f"{error:.2f}"}
                 append_row(ROWS, row | machine())
@@ -64,20 +71,23 @@ def main() -> None:
 def table() -> None:
     """Mean error in per cent over the seeds, arm by rate, for each set."""
     rows = read_rows(ROWS)
-    for name, arm in itertools.product(SETS, ARMS):
+    for name, arm in itertools.product(SETS, (*ARMS, LEARNED)):
         cells = []
         for rate in RATES:
             found = [
                 float(row["error"]) for row in rows if (row["data"], row["arm"], row["rate"]) == (name, arm, str(rate))
             ]
             cells.append(f"{mean(found):6.2f} ({len(found)})" if found else "     -    ")
-        print(f"{name:14} {arm:8} {'  '.join(cells)}")
+        print(f"{name:14} {arm:20} {'  '.join(cells)}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["table"]:
-        table()
-    elif sys.argv[1:]:
-        sys.exit(__doc__)
-    else:
-        main()
+    match sys.argv[1:]:
+        case ["table"]:
+            table()
+        case ["votes"]:
+            main((LEARNED,), (get_preset(PRESET).recipe.learning_rate,))
+        case []:
+            main(ARMS, RATES)
+        case _:
+            sys.exit(__doc__)
