@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from littoral.errors import InputError
-from littoral.evaluation.calibration import expected_calibration_error
+from littoral.evaluation.abstention import CoverageRow
+from littoral.evaluation.calibration import Bin, expected_calibration_error, reliability
 from littoral.evaluation.intervals import mean_over_seeds, wilson
 from littoral.evaluation.metrics import evaluate
 
@@ -29,6 +32,13 @@ from littoral.evaluation.metrics import evaluate
 )
 def test_wilson_equals_statsmodels(correct: int, total: int, expected: tuple[float, float]) -> None:
     assert wilson(correct, total) == pytest.approx(expected, abs=1e-9)
+
+
+def test_wilson_at_another_level() -> None:
+    p, n, z = 7 / 20, 20, stats.norm.ppf(0.9)  # by Wilson's formula
+    centre, reach = p + z**2 / (2 * n), z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    expected = ((centre - reach) / (1 + z**2 / n), (centre + reach) / (1 + z**2 / n))
+    assert wilson(7, 20, level=0.8) == pytest.approx(expected, abs=1e-9)
 
 
 def test_wilson_covers_the_truth() -> None:
@@ -56,10 +66,10 @@ def test_interval_over_few_seeds_equals_scipys(values: tuple[float, ...], level:
 def test_intervals_refuse_what_has_no_interval() -> None:
     with pytest.raises(InputError, match="at least two runs, got 1"):
         mean_over_seeds([0.5])
-    with pytest.raises(InputError, match="got 5 of 4"):
-        wilson(5, 4)
-    with pytest.raises(InputError, match="total ≥ 1"):
-        wilson(0, 0)
+    for correct, total in ((5, 4), (0, 0), (-1, 4)):
+        told = f"an interval needs 0 ≤ correct ≤ total and total ≥ 1, got {correct} of {total}"
+        with pytest.raises(InputError, match=f"^{told}$"):
+            wilson(correct, total)
 
 
 def test_figures_by_hand() -> None:
@@ -77,12 +87,25 @@ def test_figures_by_hand() -> None:
     assert (c.support, c.precision, c.recall, c.f1) == (0, 0, 0, 0)
     assert figures.macro_f1 == pytest.approx((6 / 7 + 1 / 2) / 2)
     assert figures.n == 6
+    assert [(each.name, each.support) for each in figures.per_class] == [("a", 4), ("b", 2), ("c", 0)]
+    assert (figures.ci95, figures.accepted) == (wilson(4, 6), None)
+
+
+def test_figures_of_the_surest_and_of_the_accepted_by_hand() -> None:
+    confidence, labels = np.array([0.9, 0.8, 0.7, 0.6]), np.array([0, 1, 0, 0])  # all told 0, the second wrongly
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    figures = evaluate(probabilities, labels, ("a", "b"), accepted=np.array([True, True, False, True]))
+    assert figures.coverage[0] == CoverageRow(1.0, 0.6, 4, 1, 0.75, wilson(3, 4))
+    assert figures.coverage[-1] == CoverageRow(0.5, 0.8, 2, 1, 0.5, wilson(1, 2))
+    assert figures.accepted == CoverageRow(0.75, 0.6, 3, 1, 2 / 3, wilson(2, 3))
+    assert figures.ece == pytest.approx((0.1 + 0.8 + 0.3 + 0.4) / 4)  # fewer images than bins: each is one
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (4, 2), (3, 3)])
 def test_figures_need_fitting_shapes(shape: tuple[int, int]) -> None:
     labels = np.zeros(min(shape[0], 4) + (shape == (3, 3)), np.int64)
-    with pytest.raises(InputError, match="expected probabilities of shape"):
+    told = f"expected probabilities of shape ({len(labels)}, 3) and at least one image, got {shape}"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
         evaluate(np.full(shape, 1 / 3), labels, ("a", "b", "c"))
 
 
@@ -94,6 +117,20 @@ def test_calibration_error_by_hand() -> None:
     half_wrong[::2] = 1
     assert expected_calibration_error(sure, half_wrong) == pytest.approx(0.4)
     assert expected_calibration_error(np.array([[1.0, 0.0]]), labels[:1]) == 0
+
+
+def test_the_bins_of_calibration_by_hand() -> None:
+    confidence = np.append(np.linspace(0.6, 0.9, 31), 0.55)  # 32 images: two bins of three, thirteen of two
+    labels = np.append(np.arange(31) % 2, 0)
+    bins = reliability(np.stack([confidence, 1 - confidence], axis=1), labels)
+    assert [one.images for one in bins] == [3, 3] + [2] * 13
+    for found, expected in zip(
+        bins[:3], [Bin(3, 1.76 / 3, 2 / 3), Bin(3, 0.63, 1 / 3), Bin(2, 0.655, 0.5)], strict=True
+    ):
+        assert (found.confidence, found.accuracy) == pytest.approx((expected.confidence, expected.accuracy))
+    assert len(reliability(np.full((4, 2), 0.5), np.zeros(4, np.int64))) == 4
+    alike = reliability(np.tile([0.7, 0.3], (60, 1)), np.arange(60) // 30)  # equally sure: as they come
+    assert [one.accuracy for one in alike] == [1] * 7 + [0.5] + [0] * 7
 
 
 @given(st.integers(1, 60), st.integers(2, 6), st.integers(0, 1000))

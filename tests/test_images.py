@@ -23,7 +23,15 @@ from littoral.images.decode import decode_bytes, decode_file, size_of
 from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
-from littoral.images.splits import grouped_split, held_out, label_budget, straddling, train_test
+from littoral.images.splits import (
+    grouped_split,
+    held_out,
+    label_budget,
+    straddling,
+    tied_images,
+    train_test,
+    train_test_rows,
+)
 from littoral.images.store import ImageStore, as_images
 from littoral.specs import ImageSpec, Resize
 
@@ -157,6 +165,41 @@ def test_a_given_split_is_kept_and_another_is_made_only_where_there_is_none(smal
     train_part, test_part = train_test(bare, seed=3)
     assert len(train_part) + len(test_part) == 840
     assert abs(len(test_part) - 168) <= 5
+
+
+def test_a_class_that_cannot_be_on_both_sides_is_named(small: ImageStore) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (7, 12, 12, 1), np.uint8), np.array([0, 0, 0, 0, 0, 1, 1])
+    store = ImageStore(images, labels, ("cat", "dog"))
+    assert np.bincount(labels[train_test_rows(store, 0)[1]]).tolist() == [1, 1]
+    images[6] = images[5]
+    with pytest.raises(InputError, match=r"^the class 'dog' needs at least 2 different images to be trained and "):
+        train_test_rows(ImageStore(images, labels, ("cat", "dog")), 0)
+    grouped = ImageStore(images, labels, ("cat", "dog"), groups=np.array([0, 0, 0, 0, 0, 1, 2]))
+    told = (
+        "the class 'cat' needs at least 2 different groups of images to be trained and tested; add some or leave it out"
+    )
+    with pytest.raises(InputError, match=f"^{told}$"):
+        train_test_rows(grouped, 0)
+    given = replace(store, split=np.array(["train"] * 5 + ["test"] * 2))
+    told = "the class 'dog' has test images but none to train on: add some or leave it out"
+    with pytest.raises(InputError, match=f"^{told}$"):
+        train_test_rows(given, 0)
+    train, test = train_test_rows(replace(store, split=np.array(["test", "train"] * 3 + ["train"])), 0)
+    assert (train.tolist(), test.tolist()) == ([1, 3, 5, 6], [0, 2, 4])
+
+
+def test_what_is_tied_through_groups_and_equal_images_is_one() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1), np.uint8)
+    images[4] = images[1]  # ties group 0 to group 2
+    store = ImageStore(images, np.zeros(8, np.int64), ("a",), groups=np.array([0, 0, 1, 1, 2, 2, 3, 4]))
+    ties = tied_images(store).tolist()
+    assert ties[0] == ties[1] == ties[4] == ties[5]
+    assert ties[2] == ties[3]
+    assert len(set(ties)) == 4
+    told = tied_images(replace(store, ties=np.array([0, 1, 2, 3, 4, 5, 6, 6]))).tolist()  # as found before
+    assert told[6] == told[7]
+    assert len(set(told)) == 4
 
 
 def test_what_is_tested_on_where_there_is_a_validation_part(small: ImageStore) -> None:
