@@ -11,7 +11,8 @@ from littoral.studies.running import one_by_one
 class Tracker(lt.Observer):
     """It writes the methods that it wants; an observer changes nothing of the training."""
 
-    rows = []  # mlflow.start_run()
+    def __init__(self):
+        self.rows = []  # mlflow.start_run()
 
     def on_epoch(self, record):
         """After each epoch."""

@@ -33,6 +33,7 @@ OF_OTHERS = {
     "--directory",
     "--head",
     "--hook-type",
+    "--images",
     "--logdir",
     "--prefix",
 }

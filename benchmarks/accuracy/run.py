@@ -87,7 +87,7 @@ def rows_so_far() -> list[dict[str, str]]:
 def page() -> None:
     """README.md here from page.md and the rows, and the table in the README of the project."""
     rows = rows_so_far()
-    front = ["| data | arm | parameters | MACs | test accuracy %, mean | each seed |", "|---" * 6 + "|"]
+    front = ["| data | preset | arm | parameters | MACs | test accuracy %, mean | each seed |", "|---" * 7 + "|"]
     values = {"code": ", ".join(f"{CODES[name]} ({preset})" for name, preset in PRESETS.items())}
     for name in SEEDS:
         table = [
@@ -104,7 +104,7 @@ def page() -> None:
             each = ", ".join(f"{value:.2f}" for value in reached)
             seconds = ", ".join(f"{row['train_seconds']} ({row['threads']})" for row in own)
             table.append(f"| {arm} | {costs} | **{mean(reached):.2f}** | {spread} | {each} | {seconds} |")
-            front.append(f"| {name} | {arm} | {costs} | **{mean(reached):.2f}** | {each} |")
+            front.append(f"| {name} | {PRESETS[name]} | {arm} | {costs} | **{mean(reached):.2f}** | {each} |")
         values[name] = "\n".join(table) if len(table) > 2 else "Not run yet."
     reached = [100 * float(row["accuracy"]) for row in rows if (row["data"], row["arm"]) == ("fashion-mnist", "fused")]
     values["miss"] = (

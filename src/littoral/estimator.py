@@ -59,7 +59,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
     calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
-        told by a training on others; it takes twice the time of the training), `auto` (the former from 10,000 images
+        told by a training on others; twice the time of the training on top of it), `auto` (the former from 10,000 images
         on) or `none`. A calibrated model is as sure as it should be, and a saved one says which answers it accepts.
     max_error : share of errors that accepted answers may have.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,

@@ -32,6 +32,7 @@ TAKEN_IN = {
     "README.zh-CN.md": "chinese.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "benchmarks/README.md": "benchmarks/index.md",
 } | {
     str(page.relative_to(ROOT)): f"benchmarks/{page.parent.name}.md"
     for page in sorted((ROOT / "benchmarks").glob("*/README.md"))

@@ -62,8 +62,8 @@ def fit(
     calibrate: Annotated[
         str,
         typer.Option(
-            help="Images to calibrate on: holdout (a sixth of the training part), folds (out of fold, in twice the "
-            "time of the training), auto (holdout from 10,000 images on, else folds) or none."
+            help="Images to calibrate on: holdout (a sixth of the training part), folds (out of fold; three "
+            "trainings of two thirds on top), auto (holdout from 10,000 images on, else folds) or none."
         ),
     ] = "auto",
     max_error: Annotated[
