@@ -156,6 +156,9 @@ def test_a_module_of_ones_own(own: Small, tmp_path: Path) -> None:
         BackboneConfig("small", taps=("third",)).features(shape)
     with pytest.raises(ShapeError, match=r"small cannot take images .* of \(3, 1, 1\)"):
         config.features((3, 1, 1))
+    lt.register_network("silent", Wordless(), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    with pytest.raises(ShapeError, match=r"silent cannot take images .*: AssertionError$"):
+        BackboneConfig("silent", taps=("output",)).features(shape)
 
     model = seeded_model(two_branches(whole), 0).eval()
     assert config_cost(two_branches(whole)).macs == model.macs
@@ -209,6 +212,13 @@ def test_a_slim_file_refers_to_the_weights(own: Small, tmp_path: Path, monkeypat
     with pytest.raises(ModelFileError, match=r"is slim, without .* of 'deep': .* pip install 'littoral\[pretrained\]'"):
         load_model(tmp_path / "slim")
     assert model_from_bytes(whole, "whole").model.config == config  # a whole file needs no weights beside it
+
+
+class Wordless(nn.Module):
+    """It refuses every image, and does not say why."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise AssertionError
 
 
 def _shifted(module: nn.Module) -> None:

@@ -292,6 +292,24 @@ def test_evaluate(call: Callable, model: Path) -> None:
     assert re.search(r"^50 +250 ", out, re.MULTILINE)
 
 
+def test_evaluate_on_one_class_alone(call: Callable, model: Path, mnist: ImageStore) -> None:
+    Path("new/7").mkdir(parents=True)
+    sevens = 60_500 + np.flatnonzero(mnist.labels[60_500:61_000] == 7)[:12]
+    for number in sevens:
+        Image.fromarray(mnist.images[number, :, :, 0]).save(f"new/7/{number}.png")
+    code, out, err = call("evaluate", model, "new", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["n"] == 12
+    assert [sum(row) for row in document["confusion"]] == [12 * (label == 7) for label in range(10)]
+    assert call("evaluate", model, "new")[0] == 0
+    Path("new/7").rename("new/seven")
+    code, _, err = call("evaluate", model, "new")
+    assert (code, "but new has 'seven' too" in err) == (2, True)
+    code, _, err = call("fit", "new", "--steps", "1")
+    assert (code, "a classifier needs at least two" in err) == (2, True)
+
+
 # --- predict ---
 
 
@@ -633,6 +651,21 @@ def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
     assert "12,345" in out
     assert "99.21 to 99.30" in out
     assert expected in out
+
+
+def test_a_class_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from littoral.cli.output import print_table
+
+    print_table(["class", "images"], [["cat\x1b[31m\ndog", "3"]])
+    assert "cat\\x1b[31m\\ndog" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["compare", "curve", "tune", "audit"])
+def test_results_do_not_go_among_the_images(call: Callable, tmp_path: Path, command: str) -> None:
+    (tmp_path / "photos").mkdir()
+    code, _, err = call(command, tmp_path / "photos", "--out", tmp_path / "photos" / "results")
+    assert code == 2
+    assert "its pictures would be taken for data; name a folder outside" in err
 
 
 def test_a_log_has_a_line_now_and_then_of_what_takes_long(

@@ -222,6 +222,11 @@ def test_what_is_kept_of_a_run(few_images: ImageStore, finished: Path) -> None:
     assert 0 < latency["batched"] < latency["single"] < 1
 
 
+def test_names_are_one_for_each_image(few_images: ImageStore) -> None:
+    with pytest.raises(InputError, match="names must be one for each of the 160 images that may be named, got 1"):
+        compare(few_images, "tiny", seeds=1, names=["only one"])
+
+
 def test_the_opinion_of_each_head_is_kept(few_images: ImageStore, tmp_path: Path) -> None:
     compare(few_images, "swift", ["fused"], seeds=1, steps=2, out=tmp_path)
     run = ResultsFolder(tmp_path).read("fused", 0)

@@ -22,10 +22,10 @@ from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import expected_error, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import holm
 from littoral.images.store import ImageStore
-from littoral.studies.advice import too_few
+from littoral.studies.advice import of_classes, too_few
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve, default_budgets
-from littoral.studies.curve_findings import class_errors, fits, pairs_of_budgets
+from littoral.studies.curve_findings import ClassErrors, class_errors, fits, pairs_of_budgets
 from littoral.studies.curve_result import LearningCurve
 from littoral.studies.label_next import disagreement, label_next
 from littoral.studies.latency import Latency
@@ -255,6 +255,18 @@ def test_errors_by_class() -> None:
     assert (found[0].error, found[0].wrong, found[0].images) == (0.5, 20, 40)
     assert found[0].ci95 == wilson(20, 40)
     assert found[1].error == 0
+
+
+def test_among_many_classes_none_is_named_by_chance() -> None:
+    rng, classes, named = np.random.default_rng(0), 20, 0
+    for _ in range(200):
+        wrong = rng.binomial(50, 0.1, classes)
+        errors = [
+            ClassErrors(str(number), count / 50, int(count), 50, wilson(int(count), 50))
+            for number, count in enumerate(wrong)
+        ]
+        named += "need images most" in of_classes("fused", 40, sorted(errors, key=lambda it: -it.error), 0.1)
+    assert named <= 20
 
 
 def test_advice_in_words() -> None:

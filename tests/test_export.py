@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_contract import JOINED, KINDS, PRETRAINED
 
+import littoral
 from littoral.deploy import onnx_file, runtime
 from littoral.deploy.export import INT8_FILE, MODEL_FILE, RUNNER_FILE, export_model
 from littoral.deploy.folded import folded
@@ -24,7 +25,9 @@ from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
 from littoral.deploy.parity import MOST_APART, TestImage, fitted, odd_images, require_parity, torch_outputs
+from littoral.deploy.peak import peak_memory
 from littoral.deploy.preprocessing import PIXELS, preprocessing
+from littoral.deploy.profile import profile_model
 from littoral.deploy.trimmed import trim
 from littoral.errors import ExportError, InputError
 from littoral.images.decode import decode_file
@@ -299,6 +302,28 @@ def test_nothing_runs_a_changed_file(
         runtime.load(tmp_path)
 
 
+def test_a_profile_of_a_damaged_file_is_refused_in_one_sentence(
+    tiny: tuple[TrainedModel, bytes], tmp_path: Path
+) -> None:
+    made, content = tiny
+    for name in (MODEL_FILE, INT8_FILE, runtime.SHALLOW_FILE):
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(InputError, match=f"{name} .+cut short"):
+            profile_model(made, tmp_path, threads=1)
+        (tmp_path / name).unlink()
+
+
+def test_a_folder_where_somebody_works_is_no_place_for_our_modules(
+    tiny: tuple[TrainedModel, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / MODEL_FILE).write_bytes(tiny[1])
+    (tmp_path / "onnxruntime.py").write_text("raise SystemExit('this is mine')")
+    monkeypatch.chdir(tmp_path)
+    assert peak_memory(tmp_path / MODEL_FILE, 1)
+    sources = Path(littoral.__file__).parent.rglob("*.py")
+    assert not [path for path in sources if 'sys.executable, "-m"' in path.read_text()]
+
+
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(InputError, match=r"needs onnxscript: pip install 'littoral\[onnx\]'"):
@@ -389,7 +414,8 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     save_model(replace(made, class_names=names), tmp_path / "m.safetensors")
     np.savez(tmp_path / "d.npz", images=small.images[:90, :, :, 0], labels=small.labels[:90])
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / INT8_FILE).write_bytes(b"of an earlier export")
+    for name in (INT8_FILE, runtime.SHALLOW_FILE, runtime.DEEP_FILE):
+        (tmp_path / "out" / name).write_bytes(b"of an earlier export")
     for name in ORT_FILES:
         (tmp_path / name).write_bytes(b"as npm brings it")
     given = [tmp_path / "m.safetensors", tmp_path / "d.npz", "--out", tmp_path / "out"]
@@ -410,7 +436,7 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
         "model.json",
         "page",
         "ort",
-    }  # the old one is gone
+    }  # the old ones are gone
     memory = {file["name"]: file["memory"] for file in document["files"]}
     assert memory[RUNNER_FILE] is None
     assert 1e6 < memory[MODEL_FILE] < 1e8

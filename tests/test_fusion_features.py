@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -256,6 +257,13 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
     assert not Path("f.npz").exists()
+
+
+def test_images_of_one_class_have_features_too(call: Callable, photos: Path) -> None:
+    shutil.rmtree(photos / "train" / "dog")
+    code, _, err = call("features", photos / "train", "--branches", "moments", "--out", "f.npz", "--quiet")
+    assert code == 0, err
+    assert np.load("f.npz")["labels"].tolist() == ["cat"] * 4
 
 
 def test_the_command_overwrites_no_file_that_it_reads(call: Callable, photos: Path, images: np.ndarray) -> None:

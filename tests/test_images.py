@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -19,7 +20,8 @@ from PIL import Image
 
 from littoral.errors import ImageError, InputError
 from littoral.images import builtin
-from littoral.images.decode import decode_bytes, decode_file, size_of
+from littoral.images.batch import decode_batch
+from littoral.images.decode import MAX_SCANS, decode_bytes, decode_file, size_of
 from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
@@ -435,6 +437,31 @@ def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path: Path) -> None:
         handle.truncate(10**12)  # it takes no room on disk
     with pytest.raises(ImageError, match="has 1,000,000,000,000 bytes, more than the limit of 800,000,000"):
         decode_file(tmp_path / "huge.png", GREY)
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    whole = encoded(Image.effect_noise((8, 8), 50), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    assert decode_bytes(whole, GREY).shape == (8, 8, 1)
+    many = whole[:last] + whole[last:-2] * (MAX_SCANS + 1 - whole.count(b"\xff\xda")) + whole[-2:]
+    assert decode_bytes(many, GREY).shape == (8, 8, 1)
+    for content in (many[:-2] + whole[last:], many[:2] + b"\xff\xfe\x00\x07Exif\0" + many[2:-2] + whole[last:]):
+        with pytest.raises(ImageError, match="is a JPEG of 501 scans, more than the limit of 500"):
+            decode_bytes(content, GREY)
+        assert "501 scans" in decode_batch(0, [content], GREY, np.zeros((1, 8, 8, 1), np.uint8)).errors[0]
+
+
+def test_a_system_that_opens_no_file_without_waiting_reads_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"content")
+    monkeypatch.delattr(os, "O_NONBLOCK")  # as on Windows
+    found = importlib.util.find_spec("littoral.images.decode")
+    assert found is not None
+    assert found.loader is not None
+    there = importlib.util.module_from_spec(found)
+    found.loader.exec_module(there)
+    assert there.read_bytes(tmp_path / "a.png") == b"content"
 
 
 def test_too_little_memory_is_not_called_a_broken_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pyarrow.parquet import ParquetFile
 from littoral.errors import ImageError, InputError
 from littoral.images import packed
 from littoral.images.load import Reading, load_data
+from littoral.images.own_size import own_pixels
 from littoral.images.pack import pack, read_pack
 from littoral.images.packed import PackedImage
 from littoral.images.sources import read_table
@@ -93,6 +96,49 @@ def test_arrays_are_packed_too(tmp_path: Path) -> None:
     pack(read_table(tmp_path / "d.npz"), tmp_path / "packed")
     there, here = load_data(str(tmp_path / "packed")), load_data(str(tmp_path / "d.npz"))
     np.testing.assert_array_equal(there.store.images[:], here.store.images[:])
+
+
+def test_images_of_a_pack_are_had_in_their_own_size(photos: Path, tmp_path: Path) -> None:
+    table = read_table(photos)
+    pack(table, tmp_path / "packed")
+    there, here = own_pixels(read_table(tmp_path / "packed"), 50), own_pixels(table, 50)
+    assert [name for name, _ in there] == [name for name, _ in here]
+    assert len(here) == 10
+    for (_, one), (_, other) in zip(there, here, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("content", [b'{"format": "mine"}', b"{}", b"[]", b"\xff", b"[" * 100_000])
+def test_another_programs_index_makes_no_pack(photos: Path, content: bytes) -> None:
+    images = len(read_table(photos).images)
+    (photos / "index.json").write_bytes(content)
+    assert len(read_table(photos).images) == images
+
+
+def test_an_index_without_its_parts_is_still_one(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    pack(read_table(photos), out)
+    (out / "part-00000.parquet").unlink()
+    with pytest.raises(InputError, match=r"part-00000\.parquet is missing or was changed since it was packed"):
+        read_table(out)
+
+
+def test_names_of_any_bytes(photos: Path, tmp_path: Path) -> None:
+    place = photos.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    first, second, *_ = sorted((place / "train" / "b").glob("*.png"))
+    first.rename(first.with_name(os.fsdecode(b"p\xe9.png")))
+    gone = second.rename(second.with_name(os.fsdecode(b"q\xe9.png")))
+    table = read_table(place)
+    gone.unlink()
+    index = pack(table, tmp_path / "packed")
+    assert (index.source, index.unreadable) == (f"{tmp_path}/caf\\xe9", ("train/b/q\\xe9.png",))
+    assert "train/b/p\\xe9.png" in read_table(tmp_path / "packed").names
+    (place / "train" / "b").rename(place / "train" / os.fsdecode(b"b\xe9"))
+    with pytest.raises(InputError, match=r"the class name 'b\\udce9' is no valid Unicode text; rename it"):
+        pack(read_table(place), tmp_path / "other")
+    with pytest.raises(InputError, match=r"the group name '.+\\udce9.+' is no valid Unicode text; rename it"):
+        pack(replace(table, groups=table.names), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_is_not_whole_is_refused(photos: Path, tmp_path: Path) -> None:

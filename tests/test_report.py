@@ -23,7 +23,7 @@ from littoral.report.svg import ticks
 from littoral.studies.compare import compare
 from littoral.studies.notable import behind, mistakes, saved, worth_keeping
 from littoral.studies.occlusion import CELLS, covered, occlusion
-from littoral.studies.pictures import read_pictures
+from littoral.studies.pictures import Pictures, read_pictures, write_pictures
 from littoral.studies.pooled import Pooled, pooled
 from littoral.studies.results import ResultsFolder
 from littoral.studies.stored import StoredRun
@@ -161,13 +161,42 @@ def test_where_models_look_is_kept_of_the_first_seed(study: Path) -> None:
 def test_the_headline_says_helps_only_where_every_interval_does(
     study: Path, tmp_path: Path, ways: tuple[int, int], words: str
 ) -> None:
-    shutil.copytree(study, tmp_path / "copy")
+    assert summary_of(judged(study, tmp_path, {"shallow": ways[0], "deep": ways[1]}))["headline"] == words
+
+
+def test_other_fusions_and_presets_do_not_say_whether_fusing_helps(study: Path, tmp_path: Path) -> None:
+    both = judged(study, tmp_path / "a", {"shallow": 1, "swift:fused": -1})
+    assert summary_of(both)["headline"] == (
+        "Fusing helps here: fused is better than shallow. Beside others, fused is worse than swift:fused."
+    )
+    other = judged(study, tmp_path / "b", {"fused-sum": 1})
+    assert summary_of(other)["headline"] == "fused is better than fused-sum."
+    some = judged(study, tmp_path / "c", {"shallow": 1}, complete=False)
+    assert summary_of(some)["headline"] == "fused is better than shallow. Not finished: 8 runs so far."
+
+
+def judged(study: Path, place: Path, ways: dict[str, int], complete: bool = True) -> Path:
+    """A copy of the study in which fused is better (1) or worse (-1) than these, or nothing is shown (0)."""
+    shutil.copytree(study, place / "copy")
     document = json.loads((study / "results.json").read_text())
-    document["pairs"] = document["pairs"][:2]
-    for pair, way in zip(document["pairs"], ways, strict=True):
-        pair |= {"difference": 0.1 * way, "p_holm": 0.01, "ci95": [0.1 * way - 0.05, 0.1 * way + 0.05]}
-    (tmp_path / "copy" / "results.json").write_text(json.dumps(document))
-    assert summary_of(tmp_path / "copy")["headline"] == words
+    document |= {"complete": complete, "pairs": document["pairs"][: len(ways)]}
+    for pair, (other, way) in zip(document["pairs"], ways.items(), strict=True):
+        pair |= {"b": other, "difference": 0.1 * way, "p_holm": 0.01, "ci95": [0.1 * way - 0.05, 0.1 * way + 0.05]}
+    (place / "copy" / "results.json").write_text(json.dumps(document))
+    return place / "copy"
+
+
+def test_pictures_of_an_earlier_call_leave_images_out(study: Path, tmp_path: Path, call: Callable) -> None:
+    """As after a kill: runs of the second call are there, and the pictures are those of the first."""
+    shutil.copytree(study, tmp_path / "copy")
+    kept = read_pictures(study)
+    assert kept is not None
+    row = summary_of(study)["looks"]["images"][0]["row"]
+    rest = np.flatnonzero(kept.rows != row)
+    older = Pictures(kept.rows[rest], kept.pixels[rest], tuple(kept.names[place] for place in rest))
+    write_pictures(tmp_path / "copy", older)
+    assert row not in {image["row"] for image in summary_of(tmp_path / "copy")["looks"]["images"]}
+    assert call("report", tmp_path / "copy")[0] == 0
 
 
 # --- the file ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -19,17 +20,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 from starlette.testclient import TestClient
 
 from littoral.deploy.runtime import load, seal
-from littoral.errors import InputError
+from littoral.errors import ImageError, InputError
 from littoral.images.store import ImageStore
-from littoral.serve import watching
+from littoral.serve import decoding, watching
 from littoral.serve.api import Service, create_app
+from littoral.serve.decoding import SMALL_FILE, Decoder
 from littoral.serve.guard import HEADERS
 from littoral.serve.served import Images, Outputs, Served
 from littoral.serve.settings import Limits
+from littoral.specs import ImageSpec
 
 PNG = {"Content-Type": "image/png"}
 TINY = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
@@ -369,8 +372,9 @@ def test_past_the_deadline_there_is_no_answer_and_no_work(gated: Callable, digit
 def test_limits_that_cannot_be_are_refused() -> None:
     with pytest.raises(InputError, match="64 images have to find room"):
         Limits(waiting=10)
-    with pytest.raises(InputError, match="above 0"):
-        Limits(deadline=0)
+    for deadline in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(InputError, match=f"a finite number of seconds above 0, got {deadline}"):
+            Limits(deadline=deadline)
 
 
 # --- another model ---
@@ -476,6 +480,33 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
         response = client.post("/v1/predict", content=written.getvalue(), headers=PNG)
         assert (response.status_code, "limit" in problem(response)) == (422, True)
         assert time.perf_counter() - start < 1
+
+
+def test_a_long_file_of_few_pixels_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[str] = []
+
+    def noting(function: Callable) -> Callable:
+        def noted(*arguments: object) -> object:
+            where.append(threading.current_thread().name)
+            return function(*arguments)
+
+        return noted
+
+    for name in ("size_of", "open_upright"):
+        monkeypatch.setattr(decoding, name, noting(getattr(decoding, name)))
+    more = PngInfo()
+    more.add_text("a", "x" * SMALL_FILE)
+    decoder, spec = Decoder(100), ImageSpec.unit(8, 8, 1)
+    for info, thread in ((None, "MainThread"), (more, "decode")):
+        small, large = (io.BytesIO(), io.BytesIO())
+        Image.new("L", (8, 8)).save(small, "PNG", pnginfo=info)
+        Image.new("L", (20, 20)).save(large, "PNG", pnginfo=info)
+        where.clear()
+        assert asyncio.run(decoder.decode(small.getvalue(), spec)).shape == (8, 8, 1)
+        with pytest.raises(ImageError, match="has 20×20 pixels, more than the limit of 100"):
+            asyncio.run(decoder.decode(large.getvalue(), spec))
+        assert [name.split("_")[0] for name in where] == [thread] * 3
+    decoder.close()
 
 
 @pytest.mark.parametrize(

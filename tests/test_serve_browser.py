@@ -126,6 +126,23 @@ def test_where_it_looks_is_shown_on_request(opened: Callable, files: list[Path])
     assert told == []
 
 
+def test_where_it_looks_can_be_asked_again_where_there_was_no_answer(opened: Callable, files: list[Path]) -> None:
+    page, _ = opened()
+    page.route("**/v1/predict?*explain=true", lambda route: route.fulfill(status=504, json={}), times=1)
+    drop(page, files[:1])
+    page.click("text=Where does it look?")
+    expect(page.locator("#answer .buttons .error")).to_have_text("The server is busy; try again in a moment.")
+    assert page.inner_text("#answer .label") == "7"
+    assert page.locator("#rows tr").inner_text().split("\t")[2] == "7"
+    with page.expect_download() as waiting:
+        page.click("#csv")
+    text = Path(waiting.value.path()).read_text(encoding="utf-8-sig")
+    assert [(row["label"], row["error"]) for row in csv.DictReader(io.StringIO(text))] == [("7", "")]
+    page.click("text=Where does it look?")
+    page.wait_for_selector(".maps canvas")
+    assert page.locator("#answer .error").count() == 0
+
+
 def test_an_image_that_the_first_file_of_a_split_answered_says_so(opened: Callable, files: list[Path]) -> None:
     page, _ = opened()
 

@@ -164,6 +164,15 @@ def test_a_head_that_is_too_long_is_refused_and_one_that_never_ends_is_left(expo
                 b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\nx"
             )
             assert b" 408 " in slow.recv(1000)
+        early = b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"  # answered before its body has come
+        with socket.create_connection(place, timeout=10) as slow:
+            for body in (b"123456789", b"1"):
+                slow.sendall(early)
+                answer = b""
+                while not answer.endswith(b'{"status":"ok"}'):
+                    answer += slow.recv(1000)
+                slow.sendall(body)
+            assert slow.recv(10) == b""
         with contextlib.ExitStack() as stack:
             _, second, third = (stack.enter_context(socket.create_connection(place, timeout=10)) for _ in range(3))
             third.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")

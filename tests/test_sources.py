@@ -91,9 +91,13 @@ def test_the_same_images_from_anywhere_give_the_same_store(folder: Path, tmp_pat
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(encoded), tmp_path / "bytes.parquet")
     structs = [{"image": {"bytes": row["image"], "path": "x"}, "label": row["label"]} for row in encoded]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(structs), tmp_path / "structs.parquet")
+    named = [{"image": {"bytes": None, "path": row["path"]}, "label": row["label"]} for row in rows[1:]]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([*structs[:1], *named]), tmp_path / "named.parquet")
     pixels = np.stack([np.asarray(Image.open(tmp_path / row["path"])) for row in rows])
     np.savez(tmp_path / "a.npz", images=pixels, labels=np.array([row["label"] for row in rows]))
-    places += [tmp_path / name for name in ("paths.parquet", "bytes.parquet", "structs.parquet", "a.npz")]
+    places += [
+        tmp_path / name for name in ("paths.parquet", "bytes.parquet", "structs.parquet", "named.parquet", "a.npz")
+    ]
     for place in places:
         store = load_data(str(place)).store
         assert np.array_equal(store.images, from_folder.images), place
@@ -342,6 +346,26 @@ def test_links_in_a_circle_end(folder: Path) -> None:
     assert table.skipped == 7  # the links are counted
 
 
+def test_class_folders_that_are_links_are_said_to_be_none(folder: Path, tmp_path: Path) -> None:
+    for place in (tmp_path / "links", tmp_path / "parts" / "train"):
+        place.mkdir(parents=True)
+        (place / "cats").symlink_to(folder / CLASSES[0])
+        (place / "dogs").symlink_to(folder / CLASSES[1])
+    for place in (tmp_path / "links", tmp_path / "parts"):
+        with pytest.raises(InputError, match=r"; links to folders, such as cats, are not followed: put the folders "):
+            read_table(place)
+
+
+def test_a_folder_may_have_a_name_of_any_bytes(call: Callable, tmp_path: Path) -> None:
+    place, model = tmp_path / os.fsdecode(b"caf\xe9"), tmp_path / "m.safetensors"
+    for number in range(8):
+        (place / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        picture(number).save(place / "ab"[number % 2] / f"{number}.png")
+    code, _, err = call("fit", place, "--preset", "tiny", "--steps", "1", *PLAIN, "--quiet", "--out", model)
+    assert code == 0, err
+    assert load_model(model).record["data"] == f"{tmp_path}/caf\\xe9"
+
+
 def test_many_classes(tmp_path: Path) -> None:
     labels = np.arange(10_000) % 5_000
     np.savez(tmp_path / "a.npz", images=np.zeros((10_000, 8, 8), np.uint8), labels=labels)
@@ -394,6 +418,11 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
     np.savez(tmp_path / "floats.npz", images=np.zeros((2, 8, 8)), labels=[0, 1])
     np.savez(tmp_path / "nan.npz", images=np.zeros((2, 8, 8), np.uint8), labels=[0, np.nan])
     np.savez(tmp_path / "lists.npz", images=np.zeros((2, 8, 8), np.uint8), labels=[[0, 1], [1, 0]])
+    for name, count in (("few", 1), ("more", 3)):
+        np.savez(tmp_path / f"{name}.npz", images=np.zeros((2, 8, 8), np.uint8), labels=np.arange(count))
+    both = {"images": np.zeros((2, 8, 8), np.uint8), "labels": [0, 1]}
+    np.savez(tmp_path / "parts.npz", **both, split=["train"])
+    np.savez(tmp_path / "groups.npz", **both, groups=np.arange(5))
     with open(tmp_path / "array.npz", "wb") as handle:
         np.save(handle, np.zeros(3))
     (tmp_path / "nothing.npz").write_bytes(b"")
@@ -410,6 +439,10 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
         "array.npz": "is not an .npz of plain arrays",
         "nothing.npz": "is not an .npz of plain arrays",
         "nan.npz": "labels must be a word or a whole number, got nan",
+        "few.npz": "each of the 2 images needs one value in labels, got 1",
+        "more.npz": "each of the 2 images needs one value in labels, got 3",
+        "parts.npz": "each of the 2 images needs one value in split, got 1",
+        "groups.npz": "each of the 2 images needs one value in groups, got 5",
     }
     for name, words in refused.items():
         with pytest.raises(InputError) as caught:

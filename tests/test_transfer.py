@@ -202,6 +202,23 @@ def test_auto_takes_what_tells_most_of_the_training_images_right(
     assert (many.preset, many.accuracies) == ("swift", {})
 
 
+def test_a_time_budget_is_refused_before_features_and_left_out_by_auto(
+    stripes: ImageStore, tmp_path: Path, call: Call, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = folder(tmp_path / "photos", stripes)
+    code, _, err = call("fit", photos, "--preset", "probe", "--time-budget", "5", "--out", tmp_path / "m", "--quiet")
+    assert (code, passes) == (2, [])
+    assert err == "littoral: arm fused of preset probe is fitted at once, not in steps: leave the time budget out\n"
+    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
+    monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
+    code, _, err = call("fit", photos, "--preset", "auto", "--time-budget", "5", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert "preset probe is fitted at once: --time-budget has nothing to cut short" in err
+    assert lt.FusionClassifier("auto", time_budget=5).fit(stripes.images, stripes.labels).model_.record["preset"] == (
+        "probe"
+    )
+
+
 def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "SECONDS", 2.0)
     monkeypatch.setattr(choose, "MOST_IMAGES", 24)

@@ -76,8 +76,31 @@ def test_groups_stay_together(few_images: ImageStore) -> None:
 def test_time_ends_it(few_images: ImageStore) -> None:
     found = tune(few_images, "tiny", time_budget=0.001, folds=2)
     assert [one.fate for one in found.candidates] == ["whole"]  # one is always trained
-    with pytest.raises(InputError, match=r"found no candidate within the limits and the time \(.+ MACs, over 10\)"):
-        tune(few_images, "tiny", Limits(macs=10), candidates=1, folds=2)
+
+
+def test_limits_that_nothing_can_keep_are_said_at_once(
+    few_images: ImageStore, call: Callable[..., tuple[int, str, str]]
+) -> None:
+    with pytest.raises(
+        InputError, match=r"^no model of preset tiny is within the limits: at 0.015625 of its widths it"
+    ):
+        tune(few_images, "tiny", Limits(macs=10), 600, folds=2)
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"found no candidate within the limits and the time \(.+ms"):
+        tune(few_images, "tiny", Limits(latency=1e-9), 600, folds=2)
+    assert time.perf_counter() - start < 60  # and not the ten minutes that it may take
+    for limit in ("nan", "inf", "0"):
+        code, _, err = call("tune", "mnist", "--max-file", limit)
+        assert (code, err) == (2, f"littoral: --max-file is a number above 0, got {float(limit)}\n")
+
+
+@pytest.mark.parametrize("preset", ["probe", "transfer"])
+def test_what_trains_nothing_is_not_tuned(
+    preset: str, tmp_path: Path, call: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, err = call("tune", tmp_path / "none", "--preset", preset)
+    assert code == 2
+    assert err.endswith(f"tiny; preset {preset} trains nothing that could be tuned\n")
 
 
 def test_ctrl_c_keeps_the_candidates_for_the_same_search(
@@ -138,13 +161,15 @@ def test_what_no_other_beats() -> None:
 
 def test_a_variant_is_written_and_read_whole(tmp_path: Path) -> None:
     recipe = replace(get_preset("few").recipe, learning_rate=1e-4)
-    variant = Variant("tiny", 'a "quoted" é', {"deep": 0.5}, GatedConfig(width=7), recipe)
+    variant = Variant("tiny", 'a "quoted" é \\ \x7f \n 🐈', {"deep": 0.5}, GatedConfig(width=7), recipe)
     write_preset(tmp_path / "mine.toml", variant, "two\nlines")
     read, meant = read_preset(tmp_path / "mine.toml"), variant_preset("mine", variant)
     assert (read.name, read.summary, read.recipe) == (meant.name, meant.summary, meant.recipe)
     for arm in ("fused", "shallow", "deep", "matched", "probe"):
         assert get_arm(read, arm, (1, 28, 28), 10) == get_arm(meant, arm, (1, 28, 28), 10)
     assert get_arm(read, "fused", (1, 28, 28), 10).fusion == GatedConfig(width=7)
+    write_preset(tmp_path / "mine.toml", replace(variant, expected="on gr\udcf6sse"))  # of a path that is no Unicode
+    assert read_preset(tmp_path / "mine.toml").expected == "on gr?sse"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
@@ -14,6 +13,7 @@ from statistics import median
 import torch
 
 from littoral.cache import ROOMS
+from littoral.machine import cores
 
 SHOWN = ("littoral", "torch", "numpy", "scikit-learn", "scipy", "pillow", "safetensors")
 """Packages whose versions are told; what else is missing shows in the extras."""
@@ -58,7 +58,7 @@ def examine() -> Findings:
     return Findings(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
-        cores=os.cpu_count() or 1,
+        cores=cores(),
         threads=torch.get_num_threads(),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         matmul_gflops=round(matmul_rate(), 1),

@@ -59,8 +59,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight : None, `balanced` (inverse to a class's number of images), or a dict from label to weight, 1 for a
         label that is not in it.
     calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
-        told by a training on others; twice the time of the training on top of it), `auto` (the former from 10,000 images
-        on) or `none`. A calibrated model is as sure as it should be, and a saved one says which answers it accepts.
+        told by a training on others, in twice the time of the training on top of it), `auto` (the former from 10,000
+        images on) or `none`. A calibrated model is as sure as it should be; a saved one says which answers it accepts.
     max_error : share of errors that accepted answers may have.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
         unless a check finds that they do harm; the others leave them out. `model_.record["unlabelled"]` tells.
@@ -145,6 +145,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if named.largest > LARGEST:  # files are read so for it
                 shape = whole_shape(self.image_shape)
                 store, mapped, others = larger or _training_store(given, targets, shape, named.largest)
+            if named.linear:
+                budget = None  # it is fitted at once, which is within any
         preset = default_preset(store.labels) if named is None else named
 
         tuning = None if stages is None else Tuning(stages, TUNING.lasting(*length))

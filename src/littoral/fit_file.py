@@ -95,6 +95,10 @@ def fit_file(
         if slim:
             raise InputError("the weights of a tuned network are nowhere but in its model file: leave slim out")
         require_tunable(preset, arm, config)
+    if preset.arms[arm].linear and time_budget is not None:
+        raise InputError(
+            f"arm {arm} of preset {preset.name} is fitted at once, not in steps: leave the time budget out"
+        )
     require_model_place(target)
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not resume:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
     """Text in which what cannot be shown, or would steer a terminal, is written as its escape, such as \\x1b."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be written, whatever bytes a file's name has, such as caf\\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

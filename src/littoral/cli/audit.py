@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import parse_size, read_data
+from littoral.cli.data import parse_size, read_data, require_place
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
 
@@ -82,7 +82,7 @@ def audit(
     if labels:
         _require_judges(preset or JUDGES, epochs, steps, threads)
     if out is not None:
-        _require_place(out, data)
+        require_place(out, data)
     loaded = read_data(
         data,
         parse_size(size),
@@ -131,17 +131,6 @@ def _require_judges(preset: str, epochs: int | None, steps: int | None, threads:
     require_cleanlab()
     get_preset(preset).recipe.lasting(epochs, steps)
     set_threads(threads)
-
-
-def _require_place(out: Path, data: str) -> None:
-    """Refuse a folder for results that cannot be, or that lies where the next reading would find them."""
-    from littoral.errors import InputError
-    from littoral.files import require_folder
-    from littoral.images.named import NAMES
-
-    if data not in NAMES and Path(data).is_dir() and out.resolve().is_relative_to(Path(data).resolve()):
-        raise InputError(f"--out {out} lies in {data}: its pictures would be taken for data; name a folder outside")
-    require_folder(out)
 
 
 def _judge(

@@ -10,7 +10,7 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.auto import read_and_choose
-from littoral.cli.data import data_json, parse_size, read_data
+from littoral.cli.data import data_json, parse_size, read_data, require_place
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
 from littoral.cli.study import balance_asked, followed, names_in, require_preset_weights, require_ray
@@ -89,6 +89,7 @@ def compare(
     curves = log_folder(log)
     require_ray(ray, log)
     if out is not None:
+        require_place(out, data)
         require_results_folder(out)
     read = partial(
         read_data,

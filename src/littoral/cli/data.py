@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from littoral.cli.output import say
 from littoral.errors import InputError
+from littoral.machine import cores
 from littoral.specs import ImageSpec, Resize
 from littoral.words import duration
 
@@ -45,13 +45,14 @@ def read_data(
     quiet: bool,
     largest: int | None = None,
     as_found: bool = False,
+    least_classes: int = 2,
 ) -> Loaded:
     """The images of DATA, at most `largest` on the longer side where no size is given.
 
     What a person should know of them goes to standard error.
 
     Raises InputError for data that cannot be used, and with `strict` for images that cannot be read. `as_found`: only
-    for what cannot be looked at, and nothing is said.
+    for what cannot be looked at, and nothing is said. `least_classes`: see `load_data`.
     """
     from littoral.images.load import Reading, inspect_data, load_data
     from littoral.images.named import NAMES
@@ -63,16 +64,15 @@ def read_data(
     reading = Reading(size, channels, way, group, group_from, allow_outside, limit)
     if largest is not None and data not in NAMES:
         reading = replace(reading, largest=largest)
-    workers = os.cpu_count() or 1
+    workers = cores()
     with (
         bar("downloading (bytes)", quiet) as on_download,
         bar("reading images", quiet) as on_read,
         bar("comparing images", quiet) as on_compared,
     ):
-        load = inspect_data if as_found else load_data
-        loaded = load(data, reading, workers, on_read, data_dir, on_download, on_compared)
-    if as_found:
-        return loaded
+        if as_found:
+            return inspect_data(data, reading, workers, on_read, data_dir, on_download, on_compared)
+        loaded = load_data(data, reading, workers, on_read, data_dir, on_download, on_compared, least_classes)
     if strict and loaded.unreadable:
         raise InputError(f"{loaded.left_out()}; mend or remove them, or leave --strict out")
     for line in loaded.remarks():
@@ -91,13 +91,26 @@ def read_for_model(
     strict: bool,
     quiet: bool,
 ) -> Loaded:
-    """The images of DATA in the form that a model takes; a set known by name has a form of its own. As `read_data`."""
+    """The images of DATA in the form that a model takes; a set known by name has a form of its own. As `read_data`.
+
+    One class alone will do: the model knows the others.
+    """
     from littoral.images.named import NAMES
 
     where = group, group_from, allow_outside, memory, data_dir, strict, quiet
     if data in NAMES:
         return read_data(data, None, None, "pad", *where)
-    return read_data(data, (form.height, form.width), form.channels, form.resize, *where)
+    return read_data(data, (form.height, form.width), form.channels, form.resize, *where, least_classes=1)
+
+
+def require_place(out: Path, data: str) -> None:
+    """Refuse a folder for results that cannot be, or that lies where the next reading would find its pictures."""
+    from littoral.files import require_folder
+    from littoral.images.named import NAMES
+
+    if data not in NAMES and Path(data).is_dir() and out.resolve().is_relative_to(Path(data).resolve()):
+        raise InputError(f"--out {out} lies in {data}: its pictures would be taken for data; name a folder outside")
+    require_folder(out)
 
 
 def read_unlabelled(place: Path, spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import bar, data_json, parse_size, read_data
 from littoral.cli.output import print_json, print_table
 from littoral.cli.settings import set_threads
+from littoral.words import path_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +90,7 @@ def features(
         strict,
         quiet,
         largest=BACKBONE_SIDE if set(names) & set(BUILT_IN) else None,
+        least_classes=1,
     )
     store = loaded.store
     groups: dict[str, NDArray[np.float32]]
@@ -110,7 +111,7 @@ def features(
                 values = extracted(trained.model.branch_features, sizes, store.images, spec, place, on_progress)
             groups = _parted(values, sizes)
     columns = {
-        "path": [_printable(name) for name in loaded.names] or None,
+        "path": [path_text(name) for name in loaded.names] or None,
         "label": [store.class_names[label] for label in store.labels],
         "split": None if store.split is None else store.split.tolist(),
     }
@@ -134,7 +135,3 @@ def _parted(values: NDArray[np.float32], sizes: dict[str, int]) -> dict[str, NDA
         parted[name] = values[:, start : start + size]
         start += size
     return parted
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")  # any file name can be written

@@ -161,7 +161,7 @@ def fit(
     place = choose_device(device)
     set_threads(asked.threads(threads))
     curves = log_folder(log)
-    parts = [Path(data).resolve().stem, *([] if preset is None else [preset]), arm, f"seed{seed}"]
+    parts = [Path(data).resolve().stem, *([] if preset is None else [Path(preset).stem]), arm, f"seed{seed}"]
     target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
     require_model_place(target)  # before images are read
     if named is not None:
@@ -187,6 +187,9 @@ def fit(
     if automatic:
         loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet)
         named = get_preset(choice.preset)
+        if time_budget is not None and named.linear:
+            say(f"preset {named.name} is fitted at once: --time-budget has nothing to cut short")
+            time_budget = None
     else:
         loaded = read(largest=None if named is None else named.largest)
     checkpoint = checkpoint_of(target)

@@ -29,8 +29,12 @@ def print_json(document: Any) -> None:
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
     """A table on standard output: the first column to the left, the others to the right.
 
-    A terminal too narrow for it gets each row as lines of its own, so that no figure is broken in two.
+    A terminal too narrow for it gets each row as lines of its own, so that no figure is broken in two. What would steer
+    the terminal, such as an escape in the name of a class, is shown as its code.
     """
+    from littoral.words import printable
+
+    rows = [[printable(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", overflow="fold")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from littoral.cli import options
 from littoral.cli.data import bar
 from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
+from littoral.words import path_text
 
 
 def predict(
@@ -124,7 +124,7 @@ def predict(
     def row(prediction: Prediction) -> dict[str, Any]:
         pairs = zip(prediction.labels, prediction.confidences, strict=True)
         values: list[str | float | None] = [value for pair in pairs for value in pair] or [None] * (2 * top)
-        name = os.fsencode(prediction.path).decode("utf-8", "backslashreplace")  # any file name can be printed
+        name = path_text(prediction.path)
         said = [name, *values, prediction.accepted, prediction.novelty, prediction.error]
         return dict(zip(keys, said, strict=True))
 

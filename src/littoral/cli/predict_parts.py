@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from littoral.cli.data import bar
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, print_wrapped, say
 from littoral.errors import InputError
+from littoral.machine import cores
 from littoral.words import count
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
 
     out = _require_options(asked)
     cluster = None if asked.ray is None else Cluster(asked.ray, asked.workers)
-    threads = asked.threads or (os.cpu_count() or 1 if cluster is None else 1)
+    threads = asked.threads or (cores() if cluster is None else 1)
 
     def tell(listing: Listing, found: int, parts: int) -> None:
         if listing.passed:

@@ -11,6 +11,7 @@ import typer
 
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import say
+from littoral.machine import cores
 from littoral.memory import give_back_freed_memory
 
 KEY_VARIABLE = "LITTORAL_API_KEY"
@@ -76,7 +77,7 @@ def serve(
     with opened:
         if model.suffix == ".safetensors" and not split:  # a model file has no split, which is said at once
             say("exporting the model first: a minute or so")
-        service = Service(model, limits, threads or max(1, (os.cpu_count() or 1) - 1), split)
+        service = Service(model, limits, threads or max(1, cores() - 1), split)
         if key is None and host not in HERE_ONLY:
             say(f"anybody who can reach {host} can use this server: set {KEY_VARIABLE} or give --api-key-file")
         shown = f"[{host}]" if ":" in host else host

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.data import data_json, parse_size, read_data
+from littoral.cli.data import data_json, parse_size, read_data, require_place
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -73,10 +73,14 @@ def tune(
     """
     import shlex
 
+    from littoral.errors import InputError
     from littoral.studies import tune as study
     from littoral.studies.tune_space import Limits
     from littoral.training.presets import get_preset
 
+    for option, limit in (("--max-latency", max_latency), ("--max-file", max_file)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise InputError(f"{option} is a number above 0, got {limit}")
     limits = Limits(
         max_macs,
         None if max_latency is None else max_latency / 1e3,
@@ -84,6 +88,8 @@ def tune(
     )
     set_threads(threads)
     require_ray(ray)
+    if out is not None:
+        require_place(out, data)
     study.require_tuning(preset, time_budget, candidates, out)
     loaded = read_data(
         data,

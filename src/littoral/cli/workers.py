@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from littoral.cli.output import say
 from littoral.errors import InputError
+from littoral.machine import cores
 
 if TYPE_CHECKING:
     from littoral.training.loop import Workers
@@ -54,7 +54,7 @@ class Asked:
         """The CPU threads of each worker: as given; else, on this machine alone, what comes to each of its cores."""
         if self.ray != "local" or self.workers is None or given is not None:
             return given
-        return max(1, (os.cpu_count() or 1) // self.workers)
+        return max(1, cores() // self.workers)
 
     @contextmanager
     def connected(self, target: Path, quiet: bool) -> Iterator[Workers | None]:

@@ -21,7 +21,7 @@ from littoral.deploy.network import network_graph
 from littoral.deploy.onnx_file import joined, metadata, onnx_file, require_onnx, sealed
 from littoral.deploy.parity import Parity, TestImage, odd_images, require_parity, torch_outputs
 from littoral.deploy.peak import peak_memory
-from littoral.deploy.runtime import MODEL_FILE, Model, start
+from littoral.deploy.runtime import DEEP_FILE, MODEL_FILE, SHALLOW_FILE, Model, start
 from littoral.deploy.split import Split, split_model
 from littoral.errors import InputError
 from littoral.evaluation.metrics import Evaluation, evaluate
@@ -139,8 +139,8 @@ def export_model(
     folder.mkdir(exist_ok=True)
     for name, written in contents.items():
         write_atomically(folder / name, written)
-    if INT8_FILE not in contents:
-        (folder / INT8_FILE).unlink(missing_ok=True)  # an earlier export's, of another model maybe
+    for name in {INT8_FILE, SHALLOW_FILE, DEEP_FILE} - set(contents):
+        (folder / name).unlink(missing_ok=True)  # an earlier export's, of another model maybe
     listed = tuple(
         ExportedFile(name, len(written), peak_memory(folder / name, count) if name in (MODEL_FILE, INT8_FILE) else None)
         for name, written in contents.items()

@@ -45,7 +45,8 @@ def file_of(place: Path) -> Path:
 def _export(
     model_file: Path, folder: Path, threads: int, exporting: Callable[[subprocess.Popen[str]], None] | None
 ) -> None:
-    command = [sys.executable, "-m", "littoral", "export", str(model_file), "--out", str(folder), "--quiet"]
+    # -P: a queue.py in the folder where somebody works is not Python's
+    command = [sys.executable, "-P", "-m", "littoral", "export", str(model_file), "--out", str(folder), "--quiet"]
     command += ["--threads", str(threads)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:

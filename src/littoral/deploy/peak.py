@@ -28,7 +28,8 @@ def peak_memory(place: Path, threads: int) -> int | None:
     """
     if not STATUS.exists():
         return None
-    command = [sys.executable, "-m", "littoral.deploy.peak", str(place), str(threads)]
+    # -P: a queue.py in the folder where somebody works is not Python's
+    command = [sys.executable, "-P", "-m", "littoral.deploy.peak", str(place), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return int(done.stdout) if done.returncode == 0 else None
 

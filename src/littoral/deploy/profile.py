@@ -19,7 +19,7 @@ from littoral.deploy.export import INT8_FILE
 from littoral.deploy.measure import BATCHES, Latency, measured
 from littoral.deploy.parity import torch_outputs
 from littoral.deploy.peak import peak_memory
-from littoral.deploy.runtime import DEEP_FILE, MODEL_FILE, SHALLOW_FILE, Model, load, load_split
+from littoral.deploy.runtime import DEEP_FILE, MODEL_FILE, SHALLOW_FILE, Model, RuntimeFileError, load, load_split
 from littoral.doctor import matmul_rate
 from littoral.errors import InputError
 from littoral.model_file import model_digest
@@ -89,7 +89,7 @@ def profile_model(trained: TrainedModel, exported: Path | None = None, threads: 
     """Look at a model, and with `exported`, a folder that `export_model` wrote, at the files there side by side.
 
     Images are random, so a split model is shown twice: where every image exits, and where none does. Raises InputError
-    for a folder of another model or without any.
+    for a folder of another model, without any, or with a file that is damaged or lacks its other half.
     """
     network = calibrated(trained).to("cpu")
     spec = trained.image
@@ -102,7 +102,10 @@ def profile_model(trained: TrainedModel, exported: Path | None = None, threads: 
     }
     sizes: dict[str, int] = {}
     if exported is not None:
-        forms |= _exported_forms(trained, exported, count, sizes)
+        try:
+            forms |= _exported_forms(trained, exported, count, sizes)
+        except RuntimeFileError as error:
+            raise InputError(str(error)) from error
     rate = matmul_rate()
     cost = model_cost(network.network)
     latency = measured(forms, pixels)

@@ -38,8 +38,18 @@ ORIENTATION = 0x0112
 JPEG_START, ORIENTED = b"\xff\xd8\xff", (b"Exif\0", b"http://ns.adobe.com/xap/")
 """How a JPEG begins, and what stands in one that may say that the picture is turned."""
 
+SCAN = b"\xff\xda"
+"""How a scan of a JPEG begins. In coded data 0xFF is always followed by 0, so these are scans and little else: one
+place in 65,000 of what is not coded so, such as a film that a telephone has put behind the picture."""
+
+MAX_SCANS = 500
+"""JPEGs of more scans are refused: each takes as long as the picture is large, and is 42 bytes. Ten are usual."""
+
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 """How a PNG begins, up to its width and height."""
+
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""How a file is opened: not blocking, since a pipe would wait for its other end. Windows has the last flag alone."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -61,7 +71,7 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
 def read_bytes(path: Path | str) -> bytes:
     """The content of a file; raises ImageError, also for a folder, a pipe or a device."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # not blocking: a pipe would wait for its other end
+        file = os.open(path, READ)
         try:
             about = os.fstat(file)
             if not stat.S_ISREG(about.st_mode):
@@ -90,6 +100,8 @@ def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
     """
     if not content:
         raise ImageError("is empty (0 bytes)")
+    if content.startswith(JPEG_START) and (scans := content.count(SCAN)) > MAX_SCANS:
+        raise ImageError(f"is a JPEG of {scans:,} scans, more than the limit of {MAX_SCANS}")
     try:
         plain = _plain_jpeg(content, channels)
         if plain is not None:

@@ -18,7 +18,9 @@ from littoral.images.sources import read_table
 from littoral.images.splits import straddling
 from littoral.images.store import ImageStore
 from littoral.images.table import ImageTable
+from littoral.machine import memory_bytes
 from littoral.specs import Resize
+from littoral.words import path_text
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
@@ -105,23 +107,26 @@ def load_data(
     data_dir: Path | None = None,
     on_download: Callable[[int, int], None] = lambda done, total: None,
     on_compared: Callable[[int, int], None] = lambda done, total: None,
+    least_classes: int = 2,
 ) -> Loaded:
     """A name that `load_named` knows, a folder, or a .csv, .parquet, .npz or IDX file. InputError for anything else.
 
     `workers`: processes for decoding where there is much to decode; 0 decodes in this one. `data_dir` and
     `on_download`: for a name, as in `load_named`. `on_compared`: how far the search for near-duplicates is.
+    `least_classes`: 2, as a training needs them; 1 where nothing is trained.
     """
     if data in NAMES:
         _require_plain(data, reading)
         return Loaded(load_named(data, data_dir, on_download))
     table = _table(data, reading, data_dir)
-    table.require_two_classes()
+    if least_classes > 1:
+        table.require_two_classes()
     loaded = _decoded(table, data, reading, workers, on_progress, on_compared)
     store = loaded.store
     if not len(store):
         name, reason = loaded.unreadable[0]
         raise InputError(f"none of the {len(table.images)} images of {data} can be read; {name} {reason}")
-    if len(store.class_names) < 2:
+    if len(store.class_names) < least_classes:
         name, reason = loaded.unreadable[0]
         raise InputError(
             f"{data}: {len(store)} images can be read, all of the class {store.class_names[0]!r}, "
@@ -194,7 +199,7 @@ def _decoded(
     )
     duplicates = find_duplicates(built.store.images, on_compared) if len(built.store) else None
     # source as given: a folder ./kmnist is not the set kmnist
-    store = replace(built.store, source=data, ties=None if duplicates is None else duplicates.ties)
+    store = replace(built.store, source=path_text(data), ties=None if duplicates is None else duplicates.ties)
     listed = Counter(zip(table.labels, table.split or [""] * len(table.labels), strict=True))
     return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, own=built.own, listed=listed)
 
@@ -231,10 +236,7 @@ def load_images(
 
 def quarter_of_memory() -> int:
     """A quarter, in bytes, of this machine's memory, or of what its container is allowed."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    allowed = limit.read_text().strip() if limit.exists() else "max"
-    return min(total, int(allowed) if allowed.isdigit() else total) // 4
+    return memory_bytes() // 4
 
 
 def _require_plain(data: str, reading: Reading) -> None:

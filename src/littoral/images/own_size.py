@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from littoral.errors import ImageError
 from littoral.images.decode import open_upright, quiet_pillow, read_bytes
+from littoral.images.packed import PackedImage
 from littoral.images.table import ImageTable
 
 GREY = ("1", "L", "LA", "La", "I;16")
@@ -29,9 +30,11 @@ def own_pixels(table: ImageTable, count: int) -> list[tuple[str, NDArray[np.uint
     return found
 
 
-def _pixels(image: Path | bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pixels(image: Path | PackedImage | bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         return image[..., None] if image.ndim == 2 else image
+    if isinstance(image, PackedImage):
+        image = image.read()
     with quiet_pillow():
         picture, mode = open_upright(read_bytes(image) if isinstance(image, Path) else image, 3)
         grey = mode in GREY

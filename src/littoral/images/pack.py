@@ -24,12 +24,19 @@ from pydantic import TypeAdapter, ValidationError
 from littoral.errors import InputError
 from littoral.files import require_folder, write_atomically
 from littoral.images.packed import PackedImage
+from littoral.images.store import require_unicode
 from littoral.images.table import ImageTable
+from littoral.words import path_text
 
-FORMAT = "littoral-pack-1"
+FORMATS = "littoral-pack-"
+"""How the format of any version begins."""
+
+FORMAT = f"{FORMATS}1"
 
 INDEX = "index.json"
 """The file that makes a folder a pack. It is written last: without it, packing was cut off."""
+
+FIRST_PART = "part-00000.parquet"
 
 MOST_IMAGES, MOST_BYTES = 10_000, 100_000_000
 """A part ends with so many images, or so many bytes of them, whichever comes first."""
@@ -77,9 +84,12 @@ def pack(table: ImageTable, out: Path, on_progress: Callable[[int, int], None] =
     Columns: `image` (encoded bytes), `path` (what a message calls it), `label`, and where the table has them `group`
     and `split`. Arrays become PNG files. Files that cannot be opened are left out and named in the index.
 
-    Raises InputError without pyarrow, and for a folder that is not empty or cannot be written.
+    Raises InputError without pyarrow, for a folder that is not empty or cannot be written, and for names of classes and
+    groups that are no text.
     """
     require_pack_folder(out)
+    require_unicode("class", sorted(set(table.labels)))
+    require_unicode("group", sorted(set(table.groups or ())))
     out.mkdir(exist_ok=True)
     parts: list[Part] = []
     unreadable: list[str] = []
@@ -97,14 +107,21 @@ def pack(table: ImageTable, out: Path, on_progress: Callable[[int, int], None] =
     if not parts:
         raise InputError(f"none of the files of {table.source} can be opened")
     total = sum(part.images for part in parts)
-    index = Index(FORMAT, table.source, total, dict(sorted(classes.items())), tuple(parts), tuple(unreadable))
+    source, left_out = path_text(table.source), tuple(map(path_text, unreadable))
+    index = Index(FORMAT, source, total, dict(sorted(classes.items())), tuple(parts), left_out)
     write_atomically(out / INDEX, json.dumps(asdict(index), indent=2).encode())
     return index
 
 
 def is_pack(folder: Path) -> bool:
-    """Whether the folder has the index of a pack, or its parts."""
-    return (folder / INDEX).is_file() or (folder / "part-00000.parquet").is_file()
+    """Whether the folder has the index of a pack, or its parts; another program's index.json is none."""
+    if (folder / FIRST_PART).is_file():
+        return True
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(index, dict) and str(index.get("format")).startswith(FORMATS)
 
 
 def read_pack(folder: Path) -> ImageTable:
@@ -196,7 +213,7 @@ def _parquet(rows: list[tuple[int, bytes]], table: ImageTable) -> bytes:
     numbers = [number for number, _ in rows]
     columns: dict[str, list[Any]] = {
         "image": [content for _, content in rows],
-        "path": [table.names[number] for number in numbers],
+        "path": [path_text(table.names[number]) for number in numbers],
         "label": [table.labels[number] for number in numbers],
     }
     for name, values in (("group", table.groups), ("split", table.split)):

@@ -142,7 +142,7 @@ def _read_folder(place: Path) -> ImageTable:
             return table
         raise InputError(
             f"no labelled images in the folder {place}: expected CLASS/image or train|val|test/CLASS/image, "
-            f"with files ending in {', '.join(SUFFIXES)}"
+            f"with files ending in {', '.join(SUFFIXES)}{_links_told(place)}"
         )
     return ImageTable(
         images=tuple(file for file, _, _ in rows),
@@ -153,6 +153,15 @@ def _read_folder(place: Path) -> ImageTable:
         source=str(place),
         skipped=skipped,
     )
+
+
+def _links_told(place: Path) -> str:
+    """What to add for a folder whose classes, or parts' classes, may be links to folders."""
+    tops = sorted(place.iterdir())
+    looked_into = [top for top in tops if top.is_dir() and not top.is_symlink() and not top.name.startswith(".")]
+    inside = [path for top in looked_into for path in sorted(top.iterdir())]
+    links = [path.name for path in (*tops, *inside) if path.is_symlink() and path.is_dir()]
+    return f"; links to folders, such as {links[0]}, are not followed: put the folders there" if links else ""
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

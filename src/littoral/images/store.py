@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,11 +52,7 @@ class ImageStore:
             raise InputError(f"split, groups and ties need one value for each of the {len(images)} images")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise InputError(f"labels must index the {len(self.class_names)} class names")
-        for name in self.class_names:
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:
-                raise InputError(f"the class name {name!r} is no valid Unicode text; rename it") from error
+        require_unicode("class", self.class_names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,6 +96,15 @@ class ImageStore:
         digest.update(b"" if self.split is None else "\n".join(self.split).encode())
         digest.update(b"" if self.groups is None else np.ascontiguousarray(self.groups).data)
         return digest.hexdigest()
+
+
+def require_unicode(kind: str, names: Iterable[str]) -> None:
+    """Raise InputError for the name of a class or another `kind` that cannot be written, as a folder's may be."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the {kind} name {name!r} is no valid Unicode text; rename it") from error
 
 
 def pixel_hashes(images: NDArray[np.uint8] | ImageRows) -> NDArray[np.void]:

@@ -33,7 +33,9 @@ def read_csv(file: Path, group_column: str | None, allow_outside: bool) -> Image
 
 
 def read_parquet(file: Path, group_column: str | None, allow_outside: bool) -> ImageTable:
-    """A Parquet table with `image` (encoded bytes, or a struct with a field `bytes`) or `path`; the rest as in a CSV.
+    """A Parquet table with `image` (encoded bytes, or a struct with `bytes`, or without them `path`) or `path`.
+
+    The rest is as in a CSV.
 
     Raises InputError where pyarrow is not installed, and as `read_csv`.
     """
@@ -67,6 +69,11 @@ def read_npz(file: Path) -> ImageTable:
         if not isinstance(array, np.ndarray) or (name != "images" and array.ndim != 1):
             raise InputError(f"{file}: {name} must be an array with one value an image; multi-label is not offered")
     images = as_images(wanted["images"])
+    for name, array in wanted.items():
+        if len(array) != len(images):
+            raise InputError(
+                f"{file}: each of the {len(images):,} images needs one value in {name}, got {len(array):,}"
+            )
     rows = [f"image {number}" for number in range(len(images))]
     texts = {name: _texts(file, name, wanted[name].tolist(), rows) for name in wanted if name != "images"}
     return ImageTable(
@@ -93,7 +100,9 @@ def _from_columns(file: Path, columns: dict[str, list[Any]], rows: list[str], al
     names: list[str] = []
     seen: dict[Path, str] = {}
     for row, given in zip(rows, columns["image"], strict=True):
-        value = given.get("bytes") if isinstance(given, dict) else given
+        value = given
+        if isinstance(given, dict):
+            value = given.get("path") if given.get("bytes") is None else given["bytes"]
         if isinstance(value, bytes):
             images.append(value)
             names.append(row)

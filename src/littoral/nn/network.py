@@ -106,9 +106,8 @@ def counted(network: str, image_shape: ImageShape) -> Iterator[tuple[Tensor, Cal
     try:
         with torch.device("meta"), torch.no_grad(), counter:
             yield torch.empty(2, *image_shape), lambda: counter.get_total_flops() // 4
-    except (RuntimeError, NotImplementedError, AssertionError, ValueError) as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise ShapeError(
-            f"{network} cannot take images (channels, height, width) of {image_shape}: {str(error).splitlines()[0]}"
-        ) from error
+        why = next(iter(str(error).splitlines()), type(error).__name__)  # an assertion may have no words
+        raise ShapeError(f"{network} cannot take images (channels, height, width) of {image_shape}: {why}") from error

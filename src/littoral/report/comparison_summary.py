@@ -27,6 +27,9 @@ from littoral.words import count, listed, percent
 AGAIN = "compare, called again with a folder for its results, leaves them"
 """What a person does about what is missing."""
 
+RIVALS = ("shallow", "deep", "matched", "matched-ensemble")
+"""Arms that tell whether fusing helps: its sides alone, and others of the same cost; "only-" arms do too."""
+
 
 def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
     """All that is told of the comparison of which `document` is the results.json; `folder` has its runs and pictures.
@@ -66,26 +69,39 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict
 
 
 def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> str:
-    """What came out, in a sentence or two; "helps" only where every interval says so."""
+    """What came out, in a sentence or two; "helps" only where every interval beside `RIVALS` says so.
+
+    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps.
+    """
     arms = document["arms"]
     if not differences:
         told = ", ".join(f"{arm['name']} tells {100 * arm['mean']:.2f} % of the test images right" for arm in arms)
         text = f"{told}; nothing was compared"
     else:
         judged = differences[0].a
-        ways = {way: [it.b for it in differences if outcome(it) == way] for way in ("better", "worse", "open")}
-        found = [f"{way} than {listed(ways[way])}" for way in ("worse", "better") if ways[way]]
-        parts = [f"{judged} is {' and '.join(found)}"] if found else []
-        if ways["open"]:
-            others = listed(ways["open"])
-            parts.append(f"no difference {f'from {others}' if found else f'between {judged} and {others}'} is shown")
-        text = "; ".join(parts)
-        if judged == JUDGED:
-            helps = "does not help" if ways["worse"] else "is not shown to help" if ways["open"] else "helps"
-            text = f"Fusing {helps} here: {text}"
+        rivals = [it for it in differences if it.b in RIVALS or it.b.startswith("only-")]
+        if judged == JUDGED and rivals and document["complete"]:
+            found = {outcome(it) for it in rivals}
+            helps = "does not help" if "worse" in found else "is not shown to help" if "open" in found else "helps"
+            others = [it for it in differences if it not in rivals]
+            text = f"Fusing {helps} here: {_beside(judged, rivals)}"
+            text += f". Beside others, {_beside(judged, others)}" if others else ""
+        else:
+            text = _beside(judged, differences)
     if not document["complete"]:
         text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
     return f"{text}."
+
+
+def _beside(judged: str, differences: Sequence[Difference]) -> str:
+    """What the judged arm is beside others: "fused is better than deep; no difference from shallow is shown"."""
+    ways = {way: [it.b for it in differences if outcome(it) == way] for way in ("better", "worse", "open")}
+    found = [f"{way} than {listed(ways[way])}" for way in ("worse", "better") if ways[way]]
+    parts = [f"{judged} is {' and '.join(found)}"] if found else []
+    if ways["open"]:
+        others = listed(ways["open"])
+        parts.append(f"no difference {f'from {others}' if found else f'between {judged} and {others}'} is shown")
+    return "; ".join(parts)
 
 
 def _runs(document: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, list[StoredRun]] | None, str | None]:
@@ -115,9 +131,16 @@ def _of_runs(
         "cells": {name: cells(arm, names) for name, arm in arms.items()},
         "mistakes": confident_mistakes(arms, judged, names),
         "branches": branch_rescues(arms, judged, names),
-        "looks": looked_at(runs, arms),
+        "looks": _shown(looked_at(runs, arms), kept, names),
         "calibration": {name: calibration(those) for name, those in runs.items()},
     }
+
+
+def _shown(looks: dict[str, Any] | None, kept: Pictures | None, names: Mapping[int, str]) -> dict[str, Any] | None:
+    """Without images whose picture is not among those kept, which may be those of an earlier call."""
+    if looks is None or kept is None:
+        return looks
+    return looks | {"images": [image for image in looks["images"] if image["row"] in names]}
 
 
 def _power(document: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ It needs no torch, and holds one batch of pixels at a time.
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +21,7 @@ from littoral.scale.parts import Part
 from littoral.scale.reading import Batch, read_part
 from littoral.specs import ImageSpec
 from littoral.version import __version__
+from littoral.words import path_text
 
 SOFTWARE = ("numpy", "onnxruntime", "pillow", "simplejpeg")
 
@@ -108,7 +108,7 @@ def _rows(
     text, real = pyarrow.string(), pyarrow.float64()
     rows = len(read)
     columns = {
-        "path": pyarrow.array([_printable(path) for path in batch.paths], text),
+        "path": pyarrow.array([None if path is None else path_text(path) for path in batch.paths], text),
         "table": pyarrow.array([batch.table] * rows, text),
         "row": pyarrow.nulls(rows, pyarrow.int64())
         if batch.rows is None
@@ -133,8 +133,3 @@ def _rows(
 
 def _taken(probabilities: NDArray[np.float32], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     return probabilities[np.arange(len(chosen)), chosen].astype(np.float64).round(6)
-
-
-def _printable(path: str | None) -> str | None:
-    """A path as text that can be written, whatever bytes a file's name has."""
-    return None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -89,8 +89,10 @@ class _JsonLines(logging.Formatter):
 def _protocol(limits: Limits, app: Guard) -> type[H11Protocol]:
     """uvicorn's HTTP protocol, which closes a connection whose next request's head does not arrive in time.
 
-    uvicorn itself is patient without end with a head that was begun. On a connection too many, a request is refused as
-    others are; uvicorn's own limit would refuse those on other connections too, and with another form of answer.
+    uvicorn itself is patient without end with a head that was begun, and with the body of a request that was answered
+    before it had come: what comes of it is dropped, and has to end in that time too. On a connection too many, a
+    request is refused as others are; uvicorn's own limit would refuse those on other connections too, and with another
+    form of answer.
     """
 
     class Patient(H11Protocol):
@@ -105,11 +107,10 @@ def _protocol(limits: Limits, app: Guard) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            waits = self.conn.their_state is h11.IDLE  # for a head, of which some has arrived
-            if waits and self._timer is None:
-                self._timer = self.loop.call_later(limits.slow, self._give_up)
-            elif not waits:
+            if not self._waits():
                 self._forget()
+            elif self._timer is None:
+                self._timer = self.loop.call_later(limits.slow, self._give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
@@ -120,8 +121,13 @@ def _protocol(limits: Limits, app: Guard) -> type[H11Protocol]:
                 self._timer.cancel()
                 self._timer = None
 
+        def _waits(self) -> bool:
+            """For a head, of which some may have arrived, or for the end of what nobody reads."""
+            theirs = self.conn.their_state
+            return theirs is h11.IDLE or (self.conn.our_state is h11.DONE and theirs is not h11.DONE)
+
         def _give_up(self) -> None:
-            if self.conn.their_state is h11.IDLE:
+            if self._waits():
                 self.transport.close()
 
     return Patient

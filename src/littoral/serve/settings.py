@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from littoral.errors import InputError
 
@@ -33,5 +34,5 @@ class Limits:
             raise InputError(
                 f"at least {self.images} images have to find room, as many as one request may have, got {self.waiting}"
             )
-        if self.deadline <= 0:
-            raise InputError(f"the deadline is a number of seconds above 0, got {self.deadline}")
+        if not 0 < self.deadline < inf:
+            raise InputError(f"the deadline is a finite number of seconds above 0, got {self.deadline}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from littoral.evaluation.intervals import wilson
 from littoral.evaluation.learning_curve import gain_in_words
 from littoral.evaluation.paired import Difference, outcome
 from littoral.studies.curve_findings import LEAST_BUDGETS, LEAST_SEEDS, ClassErrors, Fit
@@ -47,7 +48,8 @@ def of_classes(arm: str, budget: int, classes: Sequence[ClassErrors], error: flo
     start = f"with {labels_a_class(budget)}"
     if not classes or not classes[0].error:
         return f"{start} {arm} got every test image right in every class"
-    above = [found for found in classes if found.ci95[0] > error]
+    level = 1 - 0.05 / len(classes)  # that of all classes one stands out by chance comes in one curve of forty
+    above = [it for it in classes if wilson(it.wrong, it.images, level)[0] > error]
     named = "; ".join(
         f"{found.name} ({percent(found.error)} % of {count(found.images, 'image')}, {interval(found.ci95)})"
         for found in (above or [found for found in classes if found.error])[:NAMED]

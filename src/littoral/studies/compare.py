@@ -22,6 +22,7 @@ from littoral.studies.contestants import contestants, parts_of, runtime_of, seed
 from littoral.studies.for_report import keep_pictures
 from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
+from littoral.studies.pools import check_names
 from littoral.studies.results import opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
 from littoral.training.recipe import Balance
@@ -71,6 +72,7 @@ def compare(
     """
     if not 0 < expected_error <= 0.5:
         raise InputError(f"expected_error is a share above 0 and up to 0.5, got {expected_error}")
+    check_names(len(data), names)
     chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:

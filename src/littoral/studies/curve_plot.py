@@ -76,8 +76,7 @@ def curve_png(found: LearningCurve) -> bytes:
     axes.yaxis.set_major_formatter(plain)
     axes.grid(which="major", alpha=0.25)
     axes.set_title(
-        f"{found.settings['data']}, preset {found.settings['preset']}: mean of {len(found.settings['seeds'])} seeds, "
-        "95 % intervals",
+        f"preset {found.settings['preset']}: mean of {len(found.settings['seeds'])} seeds, 95 % intervals",
         fontsize=10,
     )
     axes.legend(frameon=False)

@@ -35,7 +35,7 @@ def pool_of_rest(
 
     Another seed judges those of them that it leaves over too.
     """
-    _check_names(len(data), names)
+    check_names(len(data), names)
     rest = {seed: np.setdiff1d(part.train, within[seed].train) for seed, part in whole.items()}
     first = next(iter(rest.values()))
     return Pool(data.images, {seed: np.intersect1d(rows, first) for seed, rows in rest.items()}, names)
@@ -56,7 +56,7 @@ def pool_of(
             f"images without a label must be uint8 (m, height, width, channels) as the others are, "
             f"{('m', *data.images.shape[1:])}, got {images.dtype} of shape {images.shape}"
         )
-    _check_names(len(images), names)
+    check_names(len(images), names)
     hashes = pixel_hashes(images)
     once = np.unique(hashes, return_index=True)[1]
     rows = np.sort(once[~np.isin(hashes[once], pixel_hashes(data.images))]).astype(np.int64)
@@ -102,6 +102,7 @@ def mean_opinion(
     return found, total[found] / judges[found, None]
 
 
-def _check_names(images: int, names: Sequence[str]) -> None:
+def check_names(images: int, names: Sequence[str]) -> None:
+    """Raise InputError unless there is a name for each image, or none at all."""
     if names and len(names) != images:
         raise InputError(f"names must be one for each of the {images} images that may be named, got {len(names)}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from littoral.evaluation.intervals import mean_over_seeds, wilson
 from littoral.studies.latency import Latency
@@ -92,13 +94,18 @@ class Arm:
     def ci95(self) -> tuple[float, float]:
         """Of the mean: over seeds with three runs or more (Student's t, cut at 0 and 1), else over images (Wilson).
 
-        Over the images of one run, since other seeds may be tested on the same ones.
+        Over the images of one run, since other seeds may be tested on the same ones. An accuracy p on n images is known
+        to 1/n at best, and that on images of its own varies by p(1 - p)/n at least: runs that agree by chance do not
+        make it surer than that.
         """
+        images, mean = self.runs[0].n, self.mean
         if self.ci95_over == "images":
-            images = self.runs[0].n
-            return wilson(round(self.mean * images), images)
+            return wilson(round(mean * images), images)
         low, high = mean_over_seeds([run.accuracy for run in self.runs])
-        return (max(low, 0.0), min(high, 1.0))
+        own = not all(np.array_equal(run.index, self.runs[0].index) for run in self.runs)
+        variance = max(mean * (1 - mean) / images if own else 0.0, 1 / images**2)
+        reach = float(stats.t.ppf(0.975, len(self.runs) - 1)) * sqrt(variance / len(self.runs))
+        return (max(min(low, mean - reach), 0.0), min(max(high, mean + reach), 1.0))
 
     @property
     def ci95_over(self) -> Literal["seeds", "images"]:

@@ -44,8 +44,10 @@ def require_tuning(preset: str | None, time_budget: float | None, candidates: in
         raise InputError(
             f"a time budget is seconds above 0 and candidates are 1 or more, got {time_budget} and {candidates}"
         )
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"tuning goes on from one of {', '.join(PRESETS)}, got {preset!r}")
+    tunable = [name for name, known in PRESETS.items() if not known.linear]
+    if preset is not None and preset not in tunable:
+        why = f"preset {preset} trains nothing that could be tuned" if preset in PRESETS else f"got {preset!r}"
+        raise InputError(f"tuning goes on from one of {', '.join(tunable)}; {why}")
     if out is not None:
         require_tune_folder(out)
 

@@ -121,7 +121,7 @@ def work(folds: Folds, job: Job) -> Outcome:
         trained = trained_on(folds, np.flatnonzero(folds.fold != job.held), job.variant)
         rest = folds.data.subset(np.flatnonzero(folds.fold == job.held))
         accuracy = evaluate_model(trained, rest).accuracy
-    except TrainingError as error:
+    except (InputError, TrainingError) as error:
         return Outcome(seconds=time.monotonic() - start, failure=str(error))
     return Outcome(accuracy=accuracy, seconds=time.monotonic() - start)
 

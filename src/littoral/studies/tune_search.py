@@ -32,6 +32,9 @@ HALVES = 2
 PATIENCE = 20
 """So many times the candidates asked for are looked at, at most, since those beyond the limits do not count."""
 
+BARREN = 100
+"""Where so many candidates were refused and none was trained, none is expected to be within the limits."""
+
 RESERVE = 1.25
 """Part of the time is kept for the last training: as long as the folds of the best take, by this."""
 
@@ -209,6 +212,8 @@ class Search:
         most = self.ends.candidates
         counted = sum(bool(one.folds) or one.fate == "begun" for one in self.candidates.values())
         if most is not None and (counted >= most or len(self.candidates) >= PATIENCE * most):
+            return True
+        if not counted and len(self.candidates) >= BARREN:
             return True
         those = [one.seconds / len(one.folds) for one in self.candidates.values() if one.folds]
         return bool(self.candidates) and not self._time_for(float(np.mean(those or [0.0])))

@@ -156,6 +156,12 @@ def largest_factor(preset: Preset, branches: tuple[str, ...], data: ImageStore, 
     low, high = NARROWEST, 1.0
     if not branches or fits(high):
         return high
+    if not fits(low):
+        price = price_of(fused_of(Variant(preset.name, "", dict.fromkeys(branches, low)), data), data, preset.recipe)
+        raise InputError(
+            f"no model of preset {preset.name} is within the limits: at {low:g} of its widths it takes {price.macs:,} "
+            f"MACs and a file of {price.file / 1e3:,.0f} kB; allow more, or take smaller images"
+        )
     for _ in range(12):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if fits(middle) else (low, middle)

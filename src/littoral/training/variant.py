@@ -134,6 +134,12 @@ def _toml(values: Mapping[str, Any], name: str = "") -> str:
     """A table and those in it; None is left out, which TOML does not know."""
     given = {key: value for key, value in values.items() if value is not None and value != {}}
     head = f"\n[{name}]\n" if name else ""
-    plain = "".join(f"{key} = {json.dumps(value)}\n" for key, value in given.items() if not isinstance(value, dict))
+    plain = "".join(f"{key} = {_value(value)}\n" for key, value in given.items() if not isinstance(value, dict))
     tables = {key: value for key, value in given.items() if isinstance(value, dict)}
     return head + plain + "".join(_toml(value, f"{name}.{key}" if name else key) for key, value in tables.items())
+
+
+def _value(value: Any) -> str:
+    """As in JSON, but for what TOML has no escape for (a pair of surrogates) and what it has to have one for (DEL)."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode()  # half a pair, of a path that is no Unicode text

@@ -131,7 +131,8 @@ async function ask(entry, withLooks = false) {
     entry.error = null;
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    entry.error = error;
+    if (entry.answer) entry.unexplained = error; // what was answered before still stands
+    else entry.error = error;
   }
 }
 
@@ -142,6 +143,7 @@ function shownAgain(entry) {
 
 async function explain(entry) {
   entry.explaining = true;
+  entry.unexplained = null;
   showShown();
   await ask(entry, true);
   entry.explaining = false;

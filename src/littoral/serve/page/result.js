@@ -86,6 +86,7 @@ function looks(entry, explain) {
     button.addEventListener("click", explain);
     place.className = "buttons";
     place.append(button);
+    if (entry.unexplained) place.append(element("span", reason(entry.unexplained), "error"));
     place.style.marginTop = "1rem";
     return place;
   }
