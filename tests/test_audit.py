@@ -341,7 +341,7 @@ def test_a_narrow_terminal_breaks_lines_between_words(
     ("arguments", "code", "line"),
     [
         ([], 0, ""),
-        (["--strict"], 2, "1 images left out: cat/empty.png is empty (0 bytes); mend or remove them"),
+        (["--strict"], 2, "1 image left out: cat/empty.png is empty (0 bytes); mend or remove them"),
         (["--preset", "tiny"], 2, "give --labels too"),
         (["--labels", "--preset", "none"], 2, "unknown preset 'none'"),
         (["--out", "photos/cat"], 2, "its pictures would be taken for data"),

@@ -347,7 +347,7 @@ def test_the_command(call: Callable, small: ImageStore, tmp_path: Path, monkeypa
     options = ("--arms", "fused,shallow,deep", "--threads", "1", "--unlabelled", "more", "--out", "curve")
     code, out, err = call(*arguments, *options, "--quiet")
     assert code == 0
-    assert err.startswith("more: 1 images left out: more/broken.png ")
+    assert err.startswith("more: 1 image left out: more/broken.png ")
     for line in (
         r"labels a class +fused +shallow +deep *$",
         r"5 +\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) ",

@@ -178,7 +178,7 @@ def test_the_command_trains_on_the_rest_and_on_a_folder(
     code, out, err = call(*common, "--unlabelled", tmp_path / "more")
     assert code == 0, err
     assert json.loads(out)["unlabelled"]["images"] == 40
-    assert "1 images left out: " in err
+    assert "1 image left out: " in err
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,13 @@ import littoral as lt
 from littoral.errors import InputError
 from littoral.images.load import Reading, load_data
 from littoral.images.parallel import in_parallel
+from littoral.images.paths import read_readable
 from littoral.images.sources import read_table
 from littoral.images.splits import grouped_split, held_out, tied_images, train_test
 from littoral.images.store import ImageStore
 from littoral.images.table import PART_NAMES
 from littoral.model_file import load_model
+from littoral.specs import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -249,7 +251,7 @@ def test_load_images_in_python(folder: Path) -> None:
     result = lt.compare(store, arms=["shallow"], seeds=1, steps=2)
     assert result.settings["test_images"] == 4
     (folder / CLASSES[0] / "00.png").write_bytes(b"broken")
-    with pytest.warns(UserWarning, match=r"1 images left out: hund und katze/00\.png is not a readable"):
+    with pytest.warns(UserWarning, match=r"1 image left out: hund und katze/00\.png is not a readable"):
         assert len(lt.load_images(folder)) == 19
 
 
@@ -610,7 +612,7 @@ def test_strict_ends_with_2_where_an_image_is_broken(
     (folder / CLASSES[0] / "00.png").write_bytes(b"broken")
     code, out, err = call(command, "photos", "--steps", "1", "--quiet", "--strict")
     assert (code, out) == (2, "")
-    assert "1 images left out" in err
+    assert "1 image left out" in err
     assert "mend or remove them, or leave --strict out" in err
     assert not [name for name in os.listdir() if name.endswith(".safetensors")]
 
@@ -641,3 +643,14 @@ def test_the_way_of_resizing_goes_with_the_model(
     assert json.loads(call("evaluate", "m", "photos", "--json")[1])["n"] == 4  # those held out, pixel for pixel
     code, _, err = call("fit", "photos", "--resize", "squash")
     assert (code, err) == (2, "littoral: --resize must be one of pad, stretch, crop, got 'squash'\n")
+
+
+def test_images_without_a_label_that_find_no_room_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("L", (8, 8), 40 * number).save(tmp_path / f"{number}.png")
+    files, told = sorted(tmp_path.iterdir()), []
+    images, kept, reasons = read_readable(files, ImageSpec.unit(8, 8, 1), lambda *progress: told.append(progress))
+    assert (images[:, 0, 0, 0].tolist(), kept, reasons, told) == ([0, 40, 80], files, (), [(3, 3)])
+    monkeypatch.setattr("littoral.images.paths.memory_bytes", lambda: 2 * 3 * 64 - 1)
+    with pytest.raises(InputError, match=r"^3 images of 8×8×1 take 0.0 GB, over half of this machine's memory: take "):
+        read_readable(files, ImageSpec.unit(8, 8, 1))

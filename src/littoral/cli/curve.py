@@ -116,7 +116,7 @@ def curve(
         loaded = read(largest=None if preset is None else get_preset(preset).largest)
     others, names = None, list(loaded.names)
     if unlabelled is not None:
-        others, paths = read_unlabelled(unlabelled, loaded.store.spec())
+        others, paths = read_unlabelled(unlabelled, loaded.store.spec(), quiet)
         names = [str(path) for path in paths]
     with followed(out, quiet, ray) as following:
         result = study.curve(

@@ -15,7 +15,7 @@ from littoral.cli.output import say
 from littoral.errors import InputError
 from littoral.machine import cores
 from littoral.specs import ImageSpec, Resize
-from littoral.words import duration
+from littoral.words import count, duration
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -113,15 +113,16 @@ def require_place(out: Path, data: str) -> None:
     require_folder(out)
 
 
-def read_unlabelled(place: Path, spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path]]:
+def read_unlabelled(place: Path, spec: ImageSpec, quiet: bool) -> tuple[NDArray[np.uint8], list[Path]]:
     """The images of a folder in the form of `spec`, and their paths; what cannot be read is named on standard error."""
     from littoral.images.paths import read_readable
     from littoral.images.sources import image_files
 
     files, _ = image_files([place])
-    images, kept, unreadable = read_readable(files, spec)
+    with bar("reading images without a label", quiet) as on_progress:
+        images, kept, unreadable = read_readable(files, spec, on_progress)
     if unreadable:
-        say(f"{place}: {len(unreadable):,} images left out: {'; '.join(unreadable[:10])}")
+        say(f"{place}: {count(len(unreadable), 'image')} left out: {'; '.join(unreadable[:10])}")
     return images, kept
 
 

@@ -306,7 +306,7 @@ def _unlabelled(
         if labels_per_class is None:
             raise InputError("--unlabelled rest means the images that --labels-per-class leaves over: give that too")
         return rest_of(store, seed, labels_per_class)
-    return read_unlabelled(Path(where), store.spec())[0]
+    return read_unlabelled(Path(where), store.spec(), quiet)[0]
 
 
 def _what_became_of(found: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from littoral.images.store import ImageStore
 from littoral.images.table import ImageTable
 from littoral.machine import memory_bytes
 from littoral.specs import Resize
-from littoral.words import path_text
+from littoral.words import count, path_text
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
@@ -77,7 +77,7 @@ class Loaded:
             return ""
         shown = "; ".join(f"{name} {reason}" for name, reason in self.unreadable[:NAMED])
         more = f"; and {len(self.unreadable) - NAMED:,} more" if len(self.unreadable) > NAMED else ""
-        return f"{len(self.unreadable):,} images left out: {shown}{more}"
+        return f"{count(len(self.unreadable), 'image')} left out: {shown}{more}"
 
     def remarks(self) -> list[str]:
         """What a person should know before any accuracy is shown, a sentence each; none when all is plain."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from littoral.errors import ImageError
+from littoral.errors import ImageError, InputError
 from littoral.images.batch import Encoded, decode_batch, read_sizes
 from littoral.images.build import fitting_size
 from littoral.images.load import LARGEST
+from littoral.machine import memory_bytes
 from littoral.specs import ImageSpec
+
+BATCH = 500
+"""Images that are decoded from one piece of news to the next."""
 
 
 def as_paths(values: NDArray[Any]) -> list[Path] | None:
@@ -57,12 +62,30 @@ def read_paths(paths: Sequence[Path], spec: ImageSpec) -> NDArray[np.uint8]:
     return images
 
 
-def read_readable(paths: Sequence[Path], spec: ImageSpec) -> tuple[NDArray[np.uint8], list[Path], tuple[str, ...]]:
-    """The images that can be read (m, height, width, channels), their paths, and a reason for each of the others."""
-    images = np.empty((len(paths), spec.height, spec.width, spec.channels), np.uint8)
-    errors = decode_batch(0, _encoded(paths), spec, images).errors
-    kept = [number for number in range(len(paths)) if number not in errors]
+def read_readable(
+    paths: Sequence[Path], spec: ImageSpec, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[NDArray[np.uint8], list[Path], tuple[str, ...]]:
+    """The images that can be read (m, height, width, channels), their paths, and a reason for each of the others.
+
+    Raises InputError where they would not find room in half of this machine's memory.
+    """
+    shape = (len(paths), spec.height, spec.width, spec.channels)
+    if prod(shape) > memory_bytes() // 2:
+        raise InputError(
+            f"{len(paths):,} images of {spec.height}×{spec.width}×{spec.channels} take {prod(shape) / 1e9:.1f} GB, "
+            "over half of this machine's memory: take fewer, or a smaller size"
+        )
+    images = np.empty(shape, np.uint8)
+    errors: dict[int, str] = {}
+    for start in range(0, len(paths), BATCH):
+        some = paths[start : start + BATCH]
+        found = decode_batch(start, _encoded(some), spec, images).errors
+        errors |= {start + number: reason for number, reason in found.items()}
+        on_progress(start + len(some), len(paths))
     reasons = tuple(f"{paths[number]} {reason}" for number, reason in sorted(errors.items()))
+    if not errors:
+        return images, list(paths), reasons
+    kept = [number for number in range(len(paths)) if number not in errors]
     return images[kept], [paths[number] for number in kept], reasons
 
 
