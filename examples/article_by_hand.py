@@ -25,7 +25,7 @@ for name, branch in (("deep", deep), ("shallow", shallow)):
         print(f"{name:8}{feature.name:8}{feature.shape!s:14}{feature.macs:>12,} multiply-accumulates so far")
 
 # %% Joined by a fusion, and a head over it
-config = FusionNetConfig((1, 28, 28), 10, {"deep": deep, "shallow": shallow}, ConcatConfig())
+config = FusionNetConfig((1, 28, 28), 10, {"shallow": shallow, "deep": deep}, ConcatConfig())
 cost = config_cost(config)
 print(f"{cost.params:,} parameters, {cost.macs:,} multiply-accumulates an image")
 assert config == get_arm(get_preset("article"), "fused", (1, 28, 28), 10)  # so the preset is no more than this

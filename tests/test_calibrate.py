@@ -31,14 +31,14 @@ from littoral.fit_file import fit_file
 from littoral.held_out import WAYS, Way
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes
-from littoral.nn.calibrated import CalibratedNet, Calibration, Novelty, calibration_shapes
+from littoral.nn.calibrated import CalibratedNet, Calibration, Novelty, calibration_shapes, side_sizes, sides
 from littoral.nn.conv import ConvConfig
 from littoral.nn.inference import predict_answers
 from littoral.nn.model import FusionNetConfig, seeded_model
 from littoral.specs import ImageSpec
 from littoral.training.loop import Silent
 from littoral.training.measures import fit_novelty, fit_read_out
-from littoral.training.presets import get_preset
+from littoral.training.presets import get_arm, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, fit_arm
 
@@ -174,6 +174,17 @@ def test_what_lies_outside_of_the_directions_is_novel() -> None:
     module.load_state_dict({name: torch.tensor(np.asarray(value)).float() for name, value in fitted.items()})
     strange = torch.tensor(features[:50]) + torch.nn.functional.one_hot(torch.tensor(60), 83) * 30
     assert module(strange).min() > module(torch.tensor(features)).max()
+
+
+def test_sides_are_those_of_branches_and_not_of_features() -> None:
+    """The stages of a pretrained network are all deep, however many features they are."""
+    transfer = get_preset("transfer")
+    before, last = sides(get_arm(transfer, "fused", (3, 64, 64), 4))
+    assert set(before) == {"hog", "lbp", "colours", "moments"}
+    assert len(last) > 3
+    assert all(name.startswith("deep_") for name in last)
+    assert side_sizes(get_arm(transfer, "taps", (3, 64, 64), 4)) is None
+    assert side_sizes(get_arm(get_preset("article"), "fused", (1, 28, 28), 10)) == (128, 256)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -12,12 +12,13 @@ from scipy.special import expit, log_softmax
 from littoral.errors import InputError, ShapeError
 from littoral.nn.conv import ConvConfig
 from littoral.nn.fixed.hog import HogConfig
-from littoral.nn.fusion.attention import Attention, AttentionConfig, LoneNorm
+from littoral.nn.fusion.attention import Attention, AttentionConfig
 from littoral.nn.fusion.base import FusionConfig
 from littoral.nn.fusion.bilinear import FLAT, BilinearConfig
 from littoral.nn.fusion.gated import GatedConfig
 from littoral.nn.fusion.late import LateConfig
 from littoral.nn.fusion.sum import SumConfig
+from littoral.nn.layers import LoneNorm2d
 from littoral.nn.model import FusionNetConfig, seeded_model
 from littoral.nn.tower import TowerConfig
 from littoral.specs import FeatureSpec
@@ -72,7 +73,7 @@ def test_attention_takes_maps_of_any_sizes_to_its_grid() -> None:
 
 
 def test_one_lone_number_a_channel_is_normalised_as_in_evaluation() -> None:
-    norm = LoneNorm(3, eps=0.1)
+    norm = LoneNorm2d(3, eps=0.1)
     for value in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
         torch.nn.init.uniform_(value, 0.5, 2.0)
     lone = torch.rand(1, 3, 1, 1)

@@ -10,6 +10,11 @@ import torch
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
+from littoral.nn.backbone import BackboneConfig
+from littoral.nn.branch import BranchConfig
+from littoral.nn.fixed.gabor import GaborConfig
+from littoral.nn.fixed.hog import HogConfig
+from littoral.nn.fixed.scattering import ScatteringConfig
 from littoral.training.loop import Silent
 from littoral.training.precision import cpu_has_bfloat16, precision_on
 from littoral.training.presets import PRESETS, get_preset
@@ -41,6 +46,16 @@ def test_this_processor_can_be_asked() -> None:
 def test_presets_but_the_mirrored_one_train_in_float32_on_a_cpu(native: bool) -> None:
     others = [preset for name, preset in PRESETS.items() if name != "strong-mirrored"]
     assert {precision_on(CPU, preset.recipe.precision) for preset in others} == {"float32"}
+
+
+@pytest.mark.parametrize("branch", [HogConfig(), GaborConfig(), ScatteringConfig(), BackboneConfig(taps=("stem",))])
+def test_what_is_not_trained_is_the_same_in_training_as_in_prediction(branch: BranchConfig) -> None:
+    module = branch.build((3, 32, 32))
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = module(x)
+    for tap, value in module(x).items():
+        assert torch.equal(value, trained[tap])
 
 
 def fitted(store: ImageStore, precision: Precision) -> TrainedModel:

@@ -25,12 +25,15 @@ from littoral.nn.fusion.base import Fusion, FusionConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.matched import matched
 from littoral.nn.model import FusionNetConfig, seeded_model
+from littoral.nn.own_code import code_of, own_code
 from littoral.specs import FeatureSpec, ImageShape
-from littoral.training.loop import Silent, train
+from littoral.training.loop import Checkpointing, Silent, train
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,35 @@ class Largest(Fusion):
         return torch.stack([feature.flatten(1) for feature in features]).amax(0)
 
 
+@dataclass(frozen=True)
+class NarrowConfig(BranchConfig):
+    """The mean of each channel: a vector, which nothing can go on from."""
+
+    type: Literal["narrow"] = "narrow"
+
+    @property
+    def onward(self) -> str:
+        return "mean"
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        return [FeatureSpec("mean", image_shape[0], None, None, 0)]
+
+    def build(self, image_shape: ImageShape) -> Branch:
+        return Narrow()
+
+
+class Narrow(Branch):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"mean": x.mean((2, 3))}
+
+
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registered kinds of this file, for the time of a test."""
     monkeypatch.setattr(registry, "BRANCHES", dict(registry.BRANCHES))
     monkeypatch.setattr(registry, "FUSIONS", dict(registry.FUSIONS))
     lt.register_branch(MeansConfig)
+    lt.register_branch(NarrowConfig)
     lt.register_fusion(LargestConfig)
 
 
@@ -114,6 +140,87 @@ def test_own_kinds_are_trained_saved_and_read(small: ImageStore, tmp_path: Path)
     assert after.model.config == config
     one, other = (predict_probabilities(t.model, small.images[:50], spec) for t in (before, after))
     assert np.array_equal(one, other)
+
+
+@dataclass(frozen=True)
+class SmoothConfig(BranchConfig):
+    """A mean of nine by a constant that no file holds, and a layer whose weights are another's."""
+
+    type: Literal["smooth"] = "smooth"
+
+    @property
+    def onward(self) -> str:
+        return "smooth"
+
+    def features(self, image_shape: ImageShape) -> list[FeatureSpec]:
+        return [FeatureSpec("smooth", 1, image_shape[1], image_shape[2], 0)]
+
+    def build(self, image_shape: ImageShape) -> Branch:
+        return Smooth()
+
+
+class Smooth(Branch):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = torch.full((1, 1, 3, 3), 1 / 9)
+        self.register_buffer("offset", torch.full((1,), 0.5), persistent=False)
+        self.first, self.second = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        smooth = nn.functional.conv2d(x, self.kernel, padding=1) - self.offset
+        return {"smooth": self.second(self.first(smooth))}
+
+
+@pytest.mark.usefixtures("known")
+def test_a_loaded_model_has_the_constants_of_own_kinds(small: ImageStore, tmp_path: Path) -> None:
+    lt.register_branch(SmoothConfig)
+    config, spec = FusionNetConfig((1, 28, 28), 10, {"smooth": SmoothConfig()}), small.spec()
+    before = TrainedModel(seeded_model(config, 0).eval(), spec, small.class_names, Recipe(steps=1), {})
+    save_model(before, tmp_path / "m")
+    one, other = (
+        predict_probabilities(it.model, small.images[:5], spec) for it in (before, load_model(tmp_path / "m"))
+    )
+    assert np.array_equal(one, other)
+    assert len(np.unique(one[:, 0])) == 5
+    recipe, shared = Recipe(steps=3), seeded_model(config, 0)
+    state = Checkpointing(tmp_path / "state", {}, resume=False)
+    train(shared, small.images, small.labels, spec, recipe, 0, CPU, Silent(), checkpointing=state)
+
+
+def test_what_tells_own_kinds_apart_is_their_code_and_not_its_place(known: None) -> None:
+    """A class made anew, as by another run of a notebook's cell, is the same class as long as it does the same."""
+
+    def made(line: int, factor: str) -> type[nn.Module]:
+        names: dict[str, Any] = {"nn": nn, "__name__": "notebook"}
+        text = "\n" * line + (
+            "class Scaled(nn.Module):\n"
+            "    def forward(self, x):\n"
+            f"        return x * {factor} if x.ndim in {{1, 2, 4}} else x\n"
+        )
+        exec(compile(text, f"cell {line}", "exec"), names)
+        kind: type[nn.Module] = names["Scaled"]
+        return kind
+
+    assert code_of(made(0, "2")()) == code_of(made(7, "2")()) != code_of(made(0, "3")())
+    assert code_of(nn.Sequential(nn.ReLU())) != code_of(nn.Sequential(nn.Tanh()))
+    assert own_code(described()).keys() == {"means", "fusion"}
+    assert own_code(FusionNetConfig((1, 28, 28), 10, {"deep": ConvConfig((4,), (1,), dense=16)})) == {}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("name", ["training", "_modules", "forward", "fused"])
+def test_names_that_modules_have_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"a branch cannot be called '{name}', a name that is taken; rename it"):
+        FusionNetConfig((1, 28, 28), 10, {name: ConvConfig((4,), ())})
+
+
+def test_the_last_of_a_cascade_needs_no_map(known: None) -> None:
+    shallow = ConvConfig((4,), (1,))
+    config = FusionNetConfig((1, 28, 28), 10, {"a": shallow, "b": NarrowConfig()}, topology="cascade")
+    assert seeded_model(config, 0)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    with pytest.raises(InputError, match="expected a map"):
+        FusionNetConfig((1, 28, 28), 10, {"a": NarrowConfig(), "b": shallow}, topology="cascade")
 
 
 def test_a_file_that_needs_an_unknown_kind_names_it(

@@ -17,6 +17,7 @@ from sklearn.semi_supervised import LabelSpreading
 import littoral as lt
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
+from littoral.nn.model import seeded_model
 from littoral.training import presets, semi
 from littoral.training.loop import Silent
 from littoral.training.propagate import ALPHA, propagate, similarity_graph
@@ -198,3 +199,15 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert code == 2
     assert not out
     assert reason in err
+
+
+def test_of_very_many_numbers_the_principal_components_are_found_without_all_of_them(
+    small: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = seeded_model(presets.get_arm(presets.get_preset("tiny"), "deep", (1, 28, 28), 10), 0).eval()
+    monkeypatch.setattr(semi, "COMPONENTS", 10)
+    exact = semi._features(model, small.images[:300], small.spec())
+    monkeypatch.setattr(semi, "MANY_NUMBERS", 8)
+    quick = semi._features(model, small.images[:300], small.spec())
+    assert quick.shape == exact.shape
+    assert np.linalg.svd(quick)[1] == pytest.approx(np.linalg.svd(exact)[1], rel=0.02)

@@ -358,3 +358,9 @@ def test_unknown_names_are_refused_with_the_known_ones(parts: tuple[ImageStore, 
 def test_the_default_preset_goes_by_the_number_of_labels_a_class(images: int, preset: str) -> None:
     assert default_preset(np.arange(images) % 2).name == preset
     assert default_preset(np.minimum(np.arange(images), 1)).name == preset  # the mean over classes of any size
+
+
+def test_a_last_batch_of_one_image_is_trained_on(small: ImageStore) -> None:
+    recipe = replace(get_preset("swift").recipe.lasting(steps=2), batch_size=4, full_batches=False)
+    trained = fit_arm(get_preset("swift"), "fused", recipe, small.subset(np.arange(5)), 0, CPU, Silent())
+    assert all(value.isfinite().all() for value in trained.model.state_dict().values())

@@ -25,8 +25,9 @@ from torch import Tensor
 from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable, write_atomically
 from littoral.nn.calibrated import Calibration, calibration_shapes
-from littoral.nn.model import FusionNetConfig, weightless_model
+from littoral.nn.model import FusionNetConfig, lacks_memory, seeded_model, weightless_model
 from littoral.specs import ImageSpec
+from littoral.training.checkpoint import apart
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel
 
@@ -87,7 +88,7 @@ def _text_and_tensors(trained: TrainedModel, slim: bool) -> tuple[str, dict[str,
         calibration=trained.calibration,
     )
     named = trained.model.state_dict() | {CALIBRATION + name: t for name, t in trained.calibration_tensors.items()}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in named.items()}
+    tensors = apart({name: value.detach().cpu().contiguous() for name, value in named.items()})
     if slim:
         given = {name: _given(trained.model.config, name, tensors) for name in trained.model.config.branches}
         content = replace(content, left_out={name: _digest("", part) for name, part in given.items() if part})
@@ -211,7 +212,14 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
             f"{path} holds tensors that do not fit its architecture: {name} is "
             f"{_shapes(tensors).get(name, 'missing')}, expected {expected.get(name, 'none')}"
         )
-    model.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(CALIBRATION)}, assign=True)
+    weights = {name: t for name, t in tensors.items() if not name.startswith(CALIBRATION)}
+    model.load_state_dict(weights, assign=True)
+    if lacks_memory(model):  # constants of a class or network of the user's own, which no file holds
+        try:
+            model = seeded_model(architecture, 0)
+        except InputError as error:
+            raise ModelFileError(f"{path} cannot be had without the network that it was made with: {error}") from error
+        model.load_state_dict(weights, assign=True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TrainedModel(
         model.eval(),

@@ -25,7 +25,7 @@ def trim(model: ModelProto) -> None:
         if pool.op_type != "MaxPool" or takers[pool.input[0]] > 1:
             continue
         conv, sides = makers.get(pool.input[0]), shapes.get(pool.input[0], [])[2:]
-        if conv is None or conv.op_type != "Conv" or not all(side.dim_value for side in sides):
+        if conv is None or conv.op_type != "Conv" or [bool(side.dim_value) for side in sides] != [True, True]:
             continue
         unread = _unread(pool, [side.dim_value for side in sides])
         pads = next(attribute.ints for attribute in conv.attribute if attribute.name == "pads")

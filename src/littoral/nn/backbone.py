@@ -17,6 +17,7 @@ from torch import Tensor
 
 from littoral.errors import InputError, ShapeError
 from littoral.nn.branch import Branch, BranchConfig
+from littoral.nn.layers import in_float32
 from littoral.nn.network import Network, chosen
 from littoral.nn.networks import get_network
 from littoral.specs import FeatureSpec, ImageShape
@@ -162,7 +163,7 @@ class Backbone(Branch):
             return {tap: value[:0] for tap, value in self.forward(x.new_zeros(1, *x.shape[1:])).items()}
         if self.config.tuned and torch.is_grad_enabled():
             return self._taps(x)
-        with torch.no_grad():
+        with torch.no_grad(), in_float32(x):
             height, width = self.config.seen(_shape(x))
             at_once = len(x) if x.is_cuda else max(1, PIXELS_AT_ONCE // (height * width))
             if len(x) <= at_once:

@@ -152,6 +152,7 @@ class CalibratedNet(nn.Module):
         self.fitted = nn.ModuleDict() if calibration is None else _fitted(network.config, calibration)
         if tensors is not None:
             self.fitted.load_state_dict(tensors)
+        self.sides = sides(network.config)
         self.fitted.to(next(network.parameters()).device)
 
     @property
@@ -171,9 +172,9 @@ class CalibratedNet(nn.Module):
             return Answer(probabilities, None, None, None, None)
         shallow = deep = novelty = None
         if "deep" in self.fitted:
-            *before, last = features.values()
-            shallow = self.fitted["shallow"](concatenated(before)).softmax(1)
-            deep = self.fitted["deep"](concatenated([last])).softmax(1)
+            before, last = self.sides
+            shallow = self.fitted["shallow"](concatenated([features[name] for name in before])).softmax(1)
+            deep = self.fitted["deep"](concatenated([features[name] for name in last])).softmax(1)
         if "novelty" in self.fitted:
             novelty = self.fitted["novelty"](concatenated(list(features.values())))
         return Answer(probabilities, shallow, deep, novelty, _accepted(self.calibration, probabilities, novelty))
@@ -191,10 +192,17 @@ def _accepted(
     return sure & (novelty <= calibration.most_novelty)
 
 
+def sides(config: FusionNetConfig) -> tuple[list[str], list[str]]:
+    """The names of the features of all fused branches but the last, and of the last."""
+    fused = [list(place.features) for place in config.places().values() if place.features]
+    return [name for features in fused[:-1] for name in features], fused[-1]
+
+
 def side_sizes(config: FusionNetConfig) -> tuple[int, int] | None:
-    """Numbers in the features of all fused branches but the last, and of the last; None where there is but one."""
-    sizes = [spec.size for spec in config.fused_specs().values()]
-    return None if len(sizes) < 2 else (sum(sizes[:-1]), sizes[-1])
+    """Numbers in the features of either of the `sides`; None where one branch is fused."""
+    before, last = sides(config)
+    specs = config.fused_specs()
+    return None if not before else (sum(specs[name].size for name in before), sum(specs[name].size for name in last))
 
 
 def calibration_shapes(config: FusionNetConfig, calibration: Calibration) -> dict[str, Tensor]:

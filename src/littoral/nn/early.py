@@ -40,12 +40,11 @@ def features_before(config: FusionNetConfig, branches: Sequence[str]) -> list[st
 
 def exit_sizes(config: FusionNetConfig, branches: Sequence[str]) -> list[int]:
     """Of each part of the vector that `exit_vector` makes, the numbers."""
-    specs, places = config.fused_specs(), config.places()
-    onward = places[branches[-1]].onward
-    _, height, width = onward.map_shape
-    return [specs[name].size for name in features_before(config, branches)] or [
-        onward.channels * -(-height // 2) * -(-width // 2)
-    ]
+    specs = config.fused_specs()
+    if before := features_before(config, branches):
+        return [specs[name].size for name in before]
+    channels, height, width = config.places()[branches[-1]].onward.map_shape
+    return [channels * -(-height // 2) * -(-width // 2)]
 
 
 def exit_vector(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -32,6 +33,39 @@ def _glorot(layer: Layer) -> Layer:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def in_float32(x: Tensor) -> AbstractContextManager[object]:
+    """Within it, layers work in float32 though the training around it may not: what is fixed stays what it is."""
+    return torch.autocast(x.device.type, enabled=False) if torch.is_autocast_enabled(x.device.type) else nullcontext()
+
+
+class _Lone(nn.Module):
+    """Batch normalisation that takes one lone number a channel too, as a batch of one image may have it.
+
+    Such a number has no spread of its own: it is normalised as in evaluation.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: nn.Parameter
+    bias: nn.Parameter
+    eps: float
+
+    def forward(self, x: Float[Tensor, "batch channels ..."]) -> Float[Tensor, "batch channels ..."]:
+        """Numbers of the same shape."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        normal: Tensor = super().forward(x)
+        return normal
+
+
+class LoneNorm1d(_Lone, nn.BatchNorm1d):
+    """For vectors: (batch, channels)."""
+
+
+class LoneNorm2d(_Lone, nn.BatchNorm2d):
+    """For maps: (batch, channels, height, width)."""
 
 
 def flatten(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch size"]:

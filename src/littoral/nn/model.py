@@ -16,7 +16,7 @@ from littoral.errors import InputError
 from littoral.nn.fusion.base import Fusion
 from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.late import voted
-from littoral.nn.layers import flatten, glorot_linear
+from littoral.nn.layers import LoneNorm1d, LoneNorm2d, flatten, glorot_linear
 from littoral.nn.network import chosen
 from littoral.nn.registry import AnyBranch, AnyFusion, require_registered
 from littoral.specs import FeatureSpec, ImageShape
@@ -31,14 +31,14 @@ FUSED = "fused"
 class FusionNetConfig:
     """The whole architecture: what FusionNet is built from, and what a model file holds of it.
 
-    `branches`: by name, in the order in which the fusion takes them. `hidden`: widths of the dense layers with ReLU
-    between the fused vector and the logits; with late fusion, between each branch's feature and its logits.
-    `topology`: `parallel`, every branch sees the image, or `cascade`, each branch goes on from the maps of the one
-    before it. `unfused`: branches that only serve those after them; the fusion does not take them. `batch_norm`: each
-    feature is batch-normalised before the fusion, each of its numbers by itself, or, where the fusion takes maps, each
-    channel of a map. `branch_heads`: each feature has a head of its own beside the one over the fused vector, and they
-    vote; with late fusion they are the only ones. `taps`: by branch, those of its taps that the fusion takes, in order
-    of depth, each as a feature of its own; of a branch that is not named, its last.
+    `branches`: by name, in the order in which the fusion takes them, the deep one last. `hidden`: widths of the dense
+    layers with ReLU between the fused vector and the logits; with late fusion, between each branch's feature and its
+    logits. `topology`: `parallel`, every branch sees the image, or `cascade`, each branch goes on from the maps of the
+    one before it. `unfused`: branches that only serve those after them; the fusion does not take them. `batch_norm`:
+    each feature is batch-normalised before the fusion, each of its numbers by itself, or, where the fusion takes maps,
+    each channel of a map. `branch_heads`: each feature has a head of its own beside the one over the fused vector, and
+    they vote; with late fusion they are the only ones. `taps`: by branch, those of its taps that the fusion takes, in
+    order of depth, each as a feature of its own; of a branch that is not named, its last.
 
     Raises InputError for what cannot be, a fusion that refuses these features among it.
     """
@@ -107,7 +107,7 @@ class FusionNetConfig:
         shape = self.image_shape
         for number, (name, branch) in enumerate(self.branches.items(), start=1):
             given = branch.features(shape)
-            onward = next(spec for spec in given if spec.name == branch.onward)
+            (onward,) = chosen(f"branch {name!r}", given, (branch.onward,))
             wanted = () if name in self.unfused else self.taps.get(name, (given[-1].name,))
             if not wanted and name not in self.unfused:
                 raise InputError(f"the fusion takes one tap or more of a branch, got none of {name!r}")
@@ -118,7 +118,7 @@ class FusionNetConfig:
             followed = self.topology == "cascade" and number < len(self.branches)
             macs = max(spec.macs for spec in (*used, *([onward] if followed else [])))
             places[name] = Place(shape, onward, features, macs, given[-1].macs)
-            if self.topology == "cascade":
+            if followed:
                 shape = onward.map_shape
         return places
 
@@ -154,7 +154,7 @@ def _feature_name(branch: str, tap: str) -> str:
 
 def _possible(name: str) -> bool:
     """Whether a branch or feature can be called so, beside what modules and this network have names for."""
-    return name.isidentifier() and not hasattr(nn.ModuleDict, name) and name != FUSED
+    return name.isidentifier() and not hasattr(nn.ModuleDict(), name) and name != FUSED
 
 
 class FusionNet(nn.Module):
@@ -236,11 +236,12 @@ class FusionNet(nn.Module):
         `x` is what the first of them sees. What comes out is the image again in a parallel network, maps in a cascade.
         """
         features = {}
+        *followed, _ = self.config.branches
         for name in branches:
             taps = self.branches[name](x)
             for feature, tap in self.taps[name].items():
                 features[feature] = self._normalised(feature, taps[tap]) if self.config.batch_norm else taps[tap]
-            if self.config.topology == "cascade":
+            if self.config.topology == "cascade" and name in followed:
                 x = taps[self.config.branches[name].onward]
         return features, x
 
@@ -251,7 +252,7 @@ class FusionNet(nn.Module):
 
 def batch_norm(spec: FeatureSpec) -> nn.BatchNorm1d | nn.BatchNorm2d:
     """Batch normalisation of a feature: each number of a vector by itself, each channel of a map."""
-    return nn.BatchNorm1d(spec.channels) if spec.height is None else nn.BatchNorm2d(spec.channels)
+    return LoneNorm1d(spec.channels) if spec.height is None else LoneNorm2d(spec.channels)
 
 
 class Head(nn.Module):
@@ -282,3 +283,10 @@ def weightless_model(config: FusionNetConfig) -> FusionNet:
     """A FusionNet with shapes and no memory behind them: to count it, or to lay loaded weights into it."""
     with torch.device("meta"):
         return FusionNet(config)
+
+
+def lacks_memory(model: nn.Module) -> bool:
+    """Whether some tensor of a model made without memory still has none: a buffer or a constant that no file holds."""
+    there = [*model.parameters(), *model.buffers()]
+    there += [value for part in model.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+    return any(tensor.is_meta for tensor in there)

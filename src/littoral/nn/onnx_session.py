@@ -47,11 +47,11 @@ def in_sessions(module: nn.Module, images: int = WORTH_A_SESSION) -> Iterator[No
     """
     parts = [part for part in module.modules() if isinstance(part, Backbone) and images >= WORTH_A_SESSION]
     parts = [part for part in parts if runtime_for([part.config], part.mean.device) is not None]
-    for part in parts:
-        graph = get_network(part.config.network).graph
-        assert graph is not None  # since there is a runtime for it
-        part.session = Session(graph(part.network), part.config.taps)
     try:
+        for part in parts:
+            graph = get_network(part.config.network).graph
+            assert graph is not None  # since there is a runtime for it
+            part.session = Session(graph(part.network), part.config.taps)
         yield
     finally:
         for part in parts:

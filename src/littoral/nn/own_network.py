@@ -68,9 +68,11 @@ class Hooked(Tapped):
         given: dict[str, Tensor] = {}
 
         def note(tap: str, value: object) -> None:
-            given.setdefault(tap, as_features(tap, value))
+            if tap not in given:
+                given[tap] = as_features(tap, value)
             if len(given) == len(self.taps):
                 raise _Enough
+            given[tap] = given[tap].clone()  # a later layer may write into what it is given
 
         run_with_hooks(self.module, self.taps, note, x)
         return given

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from littoral.errors import InputError, ShapeError
 from littoral.nn.branch import Branch, BranchConfig, nearby, scaled
-from littoral.nn.layers import windows
+from littoral.nn.layers import LoneNorm2d, windows
 from littoral.specs import FeatureSpec, ImageShape
 
 
@@ -114,7 +114,7 @@ class Tower(Branch):
             nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
             for before, after, kernel, stride in zip(inputs, config.widths, *config.first_and_rest(), strict=True)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in config.widths)
+        self.norms = nn.ModuleList(LoneNorm2d(width) for width in config.widths)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> dict[str, Tensor]:
         """Every tap by name."""

@@ -18,6 +18,7 @@ from littoral.images.store import ImageStore
 from littoral.nn.cost import Cost, config_cost
 from littoral.nn.model import FusionNetConfig
 from littoral.nn.onnx_session import runtime_for
+from littoral.nn.own_code import own_code
 from littoral.training.arms import Described
 from littoral.training.beforehand import can_be_beforehand
 from littoral.training.presets import Preset, get_arm, get_preset
@@ -37,6 +38,11 @@ class Contestant:
     def cost(self) -> Cost:
         """Parameters and multiply-accumulates of its network."""
         return config_cost(self.config)
+
+    @cached_property
+    def own_code(self) -> dict[str, str]:
+        """What tells apart those of its branches and fusions that are not littoral's."""
+        return own_code(self.config)
 
     @property
     def on_features(self) -> bool:

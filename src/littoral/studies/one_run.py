@@ -6,7 +6,6 @@ Which runs a study has is left to `compare.py` and `curve.py`, where and in whic
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 import littoral
 from littoral.evaluation.metrics import evaluate
 from littoral.images.store import ImageStore
+from littoral.machine import cores
 from littoral.model_file import can_be_slim, model_bytes
 from littoral.nn.cost import Cost
 from littoral.nn.inference import predict_from_vectors, predict_with_heads
@@ -79,6 +79,8 @@ class Task:
             "test images": rows[1],
             "recipe": asdict(self.contestant.recipe),
             "architecture": asdict(self.contestant.config),
+            "branches": list(self.contestant.config.branches),  # whose order the above does not tell
+            "own code": self.contestant.own_code,
             "onnxruntime": self.contestant.runtime,
         }
 
@@ -118,7 +120,7 @@ def surroundings(data: ImageStore) -> dict[str, Any]:
     """What a result says besides, and no run depends on."""
     return {
         "python": platform.python_version(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "data": data.source,
         "classes": list(data.class_names),
     }

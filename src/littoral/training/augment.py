@@ -20,7 +20,8 @@ from littoral.training.recipe import Augment
 class Moves:
     """The numbers that images are moved by: where in the image each place of the moved image looks.
 
-    `affine`: (batch, 2, 3), in units of half an image, as `torch.nn.functional.affine_grid` takes it. `knots`: (batch,
+    `affine`: (batch, 2, 3), in units of half an image, as `torch.nn.functional.affine_grid` takes it of square images;
+    of others `moved` makes it such that turns and shears are of their pixels. `knots`: (batch,
     2, 4, 4) displacements in the same units, or None. `whole`: shifts are rounded to whole pixels.
     """
 
@@ -71,7 +72,8 @@ def moved(
 ) -> Float[Tensor, "batch channels height width"]:
     """The images seen through the moves, bilinear between pixels; a pure function."""
     height, width = images.shape[2:]
-    affine = moves.affine
+    # a turn is one of pixels, and half an image may be more of them across than down
+    affine = moves.affine * torch.tensor([[1, height / width, 1], [width / height, 1, 1]], device=moves.affine.device)
     if moves.whole:
         pixels = torch.tensor([width / 2, height / 2], device=affine.device)
         affine = torch.cat([affine[..., :2], ((affine[..., 2] * pixels).round() / pixels)[..., None]], dim=2)

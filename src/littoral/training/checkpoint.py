@@ -35,6 +35,17 @@ class Memory(Protocol):
         """Go on from what `tensors` returned."""
 
 
+def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same, each in memory of its own: a file cannot say that two layers of a network share their weights."""
+    seen: set[int] = set()
+    found = {}
+    for name, value in tensors.items():
+        place = value.untyped_storage().data_ptr()
+        found[name] = value.clone() if place in seen else value
+        seen.add(place)
+    return found
+
+
 def save_checkpoint(
     path: Path, identity: dict[str, object], model: nn.Module, memory: Sequence[Memory], history: Sequence[EpochRecord]
 ) -> None:
@@ -44,7 +55,7 @@ def save_checkpoint(
         tensors |= {f"memory{number}.{name}": value for name, value in part.tensors().items()}
     state = {"identity": identity, "history": [asdict(record) for record in history]}
     metadata = {"format": FORMAT, "state": json.dumps(state)}
-    write_atomically(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
+    write_atomically(path, save(apart({name: value.cpu().contiguous() for name, value in tensors.items()}), metadata))
 
 
 def load_checkpoint(

@@ -28,6 +28,7 @@ from littoral.nn.inference import BATCH_SIZE
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.nn.onnx_session import in_sessions, runtime_for
+from littoral.nn.own_code import code_of
 from littoral.rows import ImageRows, in_chunks
 from littoral.specs import ImageSpec
 
@@ -111,7 +112,8 @@ def _key(
     device: torch.device,
 ) -> str:
     runtime = runtime_for([branch], device)
-    facts = (branch, spec.shape, spec.mean, spec.std, device.type, runtime, len(images), _code())
+    own = code_of(module)  # a class of the user's own may have changed under its name
+    facts = (branch, spec.shape, spec.mean, spec.std, device.type, runtime, len(images), _code(), own)
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
     for name, value in module.state_dict().items():
         digest.update(f"\n{name} {tuple(value.shape)} {value.dtype}\n".encode())

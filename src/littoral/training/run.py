@@ -23,6 +23,7 @@ from littoral.nn.calibrated import CalibratedNet, Calibration
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
 from littoral.nn.onnx_session import runtime_for
+from littoral.nn.own_code import own_code
 from littoral.specs import ImageSpec
 from littoral.training.budget import WARM_UP_SHARE, TimeBudget
 from littoral.training.checkpoint import planned_steps
@@ -141,6 +142,8 @@ def fit_arm(
     identity = origin | {
         "recipe": asdict(recipe),
         "architecture": asdict(config),
+        "branches": list(config.branches),  # whose order the above does not tell
+        "own code": own_code(config),
         "image form": asdict(spec),
         "classes": store.class_names,
         "time_budget": time_budget,

@@ -32,6 +32,9 @@ ROUNDS = 5
 COMPONENTS = 100
 """Principal components of the features that images are compared by."""
 
+MANY_NUMBERS = 4096
+"""Numbers in the features up to which all their principal components are found, exactly; of more, those needed."""
+
 CHECKED_ON = 10_000
 """Images without label, at most, that the check spreads labels over."""
 
@@ -159,5 +162,6 @@ def _features(
     """The features of all fused branches, one after the other, as their principal components."""
     found = branch_vectors(model, images, spec)
     components = min(COMPONENTS, *found.shape)
-    reduced: Float32[np.ndarray, "n size"] = PCA(components, svd_solver="covariance_eigh").fit_transform(found)
+    solver = "covariance_eigh" if found.shape[1] <= MANY_NUMBERS else "randomized"
+    reduced: Float32[np.ndarray, "n size"] = PCA(components, svd_solver=solver, random_state=0).fit_transform(found)
     return reduced.astype(np.float32)

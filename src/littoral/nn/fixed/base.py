@@ -10,7 +10,7 @@ from torch import Tensor
 
 from littoral.errors import ShapeError
 from littoral.nn.branch import Branch, BranchConfig
-from littoral.nn.layers import windows
+from littoral.nn.layers import in_float32, windows
 from littoral.specs import FeatureSpec, ImageShape
 
 
@@ -42,7 +42,7 @@ class FixedBranch(Branch):
                 f"this {self.kind} branch was built for images (channels, height, width) of {self.image_shape}, "
                 f"got {tuple(x.shape[1:])}; bring the images to that shape"
             )
-        with torch.no_grad():
+        with torch.no_grad(), in_float32(x):
             return self.computed(x)
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from littoral.nn.fusion.base import Fusion, FusionConfig, require_positive, shown
-from littoral.nn.layers import flatten, pooled, windows
+from littoral.nn.layers import LoneNorm2d, flatten, pooled, windows
 from littoral.specs import FeatureSpec
 
 
@@ -101,25 +101,11 @@ class Context(nn.Module):
         super().__init__()
         # the normalisation that follows has a bias of its own
         self.squeeze = nn.Conv2d(channels, inner, 1, bias=False)
-        self.inner_norm = LoneNorm(inner)
+        self.inner_norm = LoneNorm2d(inner)
         self.expand = nn.Conv2d(inner, channels, 1, bias=False)
-        self.norm = LoneNorm(channels)
+        self.norm = LoneNorm2d(channels)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
         """A map of the same shape."""
         context: Tensor = self.norm(self.expand(F.relu(self.inner_norm(self.squeeze(x)))))
         return context
-
-
-class LoneNorm(nn.BatchNorm2d):
-    """Batch normalisation that takes one lone number a channel too, as a batch of one image has it after averaging.
-
-    Such a number has no spread of its own: it is normalised as in evaluation.
-    """
-
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        """A map of the same shape."""
-        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        normal: Tensor = super().forward(x)
-        return normal
