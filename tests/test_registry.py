@@ -21,6 +21,7 @@ from littoral.nn import registry
 from littoral.nn.branch import Branch, BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.cost import config_cost
+from littoral.nn.early import exit_sizes
 from littoral.nn.fusion.base import Fusion, FusionConfig
 from littoral.nn.inference import predict_probabilities
 from littoral.nn.matched import matched
@@ -221,6 +222,8 @@ def test_the_last_of_a_cascade_needs_no_map(known: None) -> None:
     assert seeded_model(config, 0)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
     with pytest.raises(InputError, match="expected a map"):
         FusionNetConfig((1, 28, 28), 10, {"a": NarrowConfig(), "b": shallow}, topology="cascade")
+    apart = FusionNetConfig((1, 28, 28), 10, {"a": NarrowConfig(), "b": shallow})
+    assert exit_sizes(apart, ("a",)) == [1]  # so it can be cut behind a vector
 
 
 def test_a_file_that_needs_an_unknown_kind_names_it(
