@@ -15,7 +15,7 @@ import base64
 import itertools
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -124,18 +124,31 @@ def page() -> None:
         told = [_told(_pair(rows, name, budget, arm), turned=True) for arm in FUSIONS]
         if any(told):
             others.append(f"| {name} | {budget} | {' | '.join(told)} |")
+    front = ["| labels a class | 10 | 30 | 100 |", "|---" * 4 + "|"]
+    for name in SETS:
+        front.append(f"| {name} | {' | '.join(_beside_best(judged, name, budget) for budget in BUDGETS)} |")
     values = {
         "code": CODE,
         "errors": "\n".join(errors),
         "differences": "\n".join(differences),
         "others": "\n".join(others) if len(others) > 2 else "Not run yet.",
-        "summary": f"{len(cells_with)} of 12 cells run: fused significantly worse than an arm in {worse} pairs, "
-        f"significantly better than all three in {wins} cells",
+        "summary": f"{len(cells_with)} cells: fused is significantly worse than an arm in {worse} pairs of "
+        f"{len(pairs)}, and significantly better than all three arms in {wins} cells",
         "rates": ", ".join(f"{rate:g} for {arm}" for arm, rate in RATES.items()) + ", 0.008 for all others",
         "choice": "\n".join(_choice()),
         "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
     }
-    write_page(HERE, values, rows)
+    write_page(HERE, values, rows, front="fusion", block=front)
+
+
+def _beside_best(judged: Mapping[tuple[str, int, str], Difference], name: str, budget: int) -> str:
+    """Fused less the best of the others, in points, and which that is; bold where it is better than all three."""
+    own = {arm: judged[name, budget, arm] for arm in ARMS[1:] if (name, budget, arm) in judged}
+    if not own:
+        return ""
+    best = min(own, key=lambda arm: own[arm].difference)
+    text = f"{100 * own[best].difference:+.2f} ({best})"
+    return f"**{text}**" if all(outcome(difference) == "better" for difference in own.values()) else text
 
 
 def _choice() -> list[str]:
