@@ -511,9 +511,13 @@ def test_folds_keep_ties_together_and_classes_everywhere() -> None:
         assert set(labels[fold != number]) == {0, 1, 2}
         assert 20 < (fold == number).sum() < 60
     assert np.array_equal(fold, grouped_folds(labels, ties, 5, seed=1))
+    assert fold.dtype == np.int64
     assert sorted(grouped_folds(np.repeat([0, 1], 2), np.arange(4), 2, seed=0)) == [0, 0, 1, 1]  # as few as can be
     with pytest.raises(InputError, match="5 folds need a class to have as many different images or groups; one has 4"):
         grouped_folds(np.repeat([0, 1], [4, 20]), np.arange(24), 5, seed=0)
+    told = "^found no 2 folds that leave every class something to learn from; add images$"
+    with pytest.raises(InputError, match=told):  # the last group holds one of the two images of either class
+        grouped_folds(np.array([1, 0, 0, 1]), np.array([0, 1, 2, 2]), 2, seed=0)
 
 
 def test_labels_on_the_command_line(tmp_path: Path, call: Callable, mnist: ImageStore) -> None:
