@@ -101,6 +101,14 @@ def test_figures_of_the_surest_and_of_the_accepted_by_hand() -> None:
     assert figures.ece == pytest.approx((0.1 + 0.8 + 0.3 + 0.4) / 4)  # fewer images than bins: each is one
 
 
+def test_one_image_has_figures_and_a_class_that_nothing_names_a_row() -> None:
+    figures = evaluate(np.array([[0.2, 0.8, 0.0]]), np.array([1]), ("a", "b", "c"))
+    assert (figures.accuracy, figures.balanced_accuracy, figures.macro_f1, figures.n) == (1, 1, 1, 1)
+    assert figures.confusion == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    alike = evaluate(np.tile([0.9, 0.1], (40, 1)), np.arange(40) // 20, ("a", "b"))
+    assert alike.coverage[-1].wrong == 0  # of equally sure images the first are taken
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (4, 2), (3, 3)])
 def test_figures_need_fitting_shapes(shape: tuple[int, int]) -> None:
     labels = np.zeros(min(shape[0], 4) + (shape == (3, 3)), np.int64)
