@@ -21,8 +21,8 @@ class Moves:
     """The numbers that images are moved by: where in the image each place of the moved image looks.
 
     `affine`: (batch, 2, 3), in units of half an image, as `torch.nn.functional.affine_grid` takes it of square images;
-    of others `moved` makes it such that turns and shears are of their pixels. `knots`: (batch, 2, 4, 4) displacements in
-    the same units, or None. `whole`: shifts are rounded to whole pixels.
+    of others `moved` makes it such that turns and shears are of their pixels. `knots`: (batch, 2, 4, 4) displacements
+    in the same units, or None. `whole`: shifts are rounded to whole pixels.
     """
 
     affine: Float[Tensor, "batch 2 3"]
