@@ -48,10 +48,19 @@ def own_code(config: FusionNetConfig) -> dict[str, str]:
     found = {name: code_of(model.branches[name]) for name in own}
     for name in own:
         if isinstance(config.branches[name], BackboneConfig):
-            found[name] += _weights(model.branches[name])
+            found[name] += state_hash(model.branches[name])
     if model.fusion is not None and not _ours(config.fusion):
         found["fusion"] = code_of(model.fusion)
     return found
+
+
+def state_hash(module: nn.Module) -> str:
+    """Of all weights and buffers of a module that are kept with it: their names, shapes, types and values."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(f"\n{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _ours(described: BranchConfig | FusionConfig) -> bool:
@@ -70,11 +79,3 @@ def _told(code: CodeType) -> str:
 
 def _in_order(constant: object) -> str:
     return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
-
-
-def _weights(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in module.state_dict().items():
-        digest.update(f"\n{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -28,7 +28,7 @@ from littoral.nn.inference import BATCH_SIZE
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.nn.onnx_session import in_sessions, runtime_for
-from littoral.nn.own_code import code_of
+from littoral.nn.own_code import code_of, state_hash
 from littoral.rows import ImageRows, in_chunks
 from littoral.specs import ImageSpec
 
@@ -114,10 +114,7 @@ def _key(
     runtime = runtime_for([branch], device)
     own = code_of(module)  # a class of the user's own may have changed under its name
     facts = (branch, spec.shape, spec.mean, spec.std, device.type, runtime, len(images), _code(), own)
-    digest = hashlib.blake2b(repr(facts).encode(), digest_size=16)
-    for name, value in module.state_dict().items():
-        digest.update(f"\n{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+    digest = hashlib.blake2b(repr((*facts, state_hash(module))).encode(), digest_size=16)
     digest.update(pixel_hashes(images).tobytes())
     return digest.hexdigest()
 
