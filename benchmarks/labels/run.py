@@ -3,6 +3,7 @@
     python benchmarks/labels/run.py                  # all that is missing: some hours on one thread
     python benchmarks/labels/run.py mnist fused      # one set
     python benchmarks/labels/run.py mnist unlabelled # fused, 10 labels a class and the other images without theirs
+    python benchmarks/labels/run.py mnist probe      # preset probe, which trains nothing
     python benchmarks/labels/run.py page             # writes README.md from the rows
 
 `make bench-labels` runs the first and the last. Each run draws its labels from the training part by its seed and is
@@ -43,6 +44,9 @@ torch.set_num_threads(1)
 PRESET = "few"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
 ROWS = HERE / "rows.csv"
+FUSION_ROWS = HERE.parent / "fusion" / "rows.csv"
+PROBE = "probe"
+PROBE_ROWS, PROBE_SEEDS = HERE / "probe.csv", range(3)
 BUDGETS = (10, 30, 100)
 ARMS = ("fused",)  # the others, and whether fusing helps: benchmarks/fusion
 UNLABELLED = "unlabelled"
@@ -90,7 +94,7 @@ def main(names: list[str], arms: list[str]) -> None:
                 cells = [(seed, UNLABELLED_BUDGET, UNLABELLED) for seed in UNLABELLED_SEEDS]
             for seed, budget, arm in cells:
                 cell = {"data": name, "arm": arm, "budget": str(budget), "seed": str(seed)}
-                if any(row | cell == row for row in current_rows(ROWS, PRESET)):
+                if any(row | cell == row for row in _rows()):
                     continue
                 drawn = label_budget(training.labels, budget, seed)
                 rest = np.setdiff1d(np.arange(len(training)), drawn)
@@ -118,9 +122,31 @@ def main(names: list[str], arms: list[str]) -> None:
                 print(row, flush=True)
 
 
+def probe(name: str) -> None:
+    """What preset probe, which trains nothing, makes of the same labels."""
+    preset, code = get_preset(PROBE), code_hash(PROBE)
+    with parts_of(name) as (training, test):
+        for seed, budget in itertools.product(PROBE_SEEDS, BUDGETS):
+            cell = {"data": name, "budget": str(budget), "seed": str(seed)}
+            if any(row | cell == row for row in current_rows(PROBE_ROWS, PROBE)):
+                continue
+            drawn = training.subset(label_budget(training.labels, budget, seed))
+            trained = fit_arm(preset, "fused", preset.recipe, drawn, seed, torch.device("cpu"), Silent())
+            figures = evaluate_model(trained, test)
+            row = {"code": code, "date": date.today().isoformat()} | cell
+            append_row(PROBE_ROWS, row | {"accuracy": f"{figures.accuracy:.4f}", "n": str(figures.n)} | machine())
+
+
+def _rows() -> list[dict[str, str]]:
+    """The runs here, and of benchmarks/fusion those that are the same and were not made here too."""
+    found = {(row["data"], row["arm"], row["budget"], row["seed"]): row for row in current_rows(FUSION_ROWS, PRESET)}
+    found |= {(row["data"], row["arm"], row["budget"], row["seed"]): row for row in current_rows(ROWS, PRESET)}
+    return [row for (_, arm, _, _), row in found.items() if arm in (*ARMS, UNLABELLED)]
+
+
 def page() -> None:
     """README.md here from page.md and the rows, and the table in the README of the project."""
-    rows = current_rows(ROWS, PRESET)
+    rows = _rows()
     values = {"code": CODE}
     front = ["| labels a class | 10 | 30 | 100 |", "|---" * 4 + "|"]
     for name in SEEDS:
@@ -142,6 +168,9 @@ def page() -> None:
     values["unlabelled_seconds"] = f"{seconds[0]:.0f} to {seconds[-1]:.0f}"
     if beside:
         front.append(f"| mnist and 59,900 images without a label | {_cell(beside)} | | |")
+    fixed = current_rows(PROBE_ROWS, PROBE)
+    cells = [_cell([row for row in fixed if row["budget"] == str(budget)]) for budget in BUDGETS]
+    values[PROBE] = f"| labels a class | 10 | 30 | 100 |\n{'|---' * 4}|\n| error | {' | '.join(cells)} |"
     write_page(HERE, values, rows, front="labels", block=front)
 
 
@@ -160,6 +189,9 @@ if __name__ == "__main__":
         case []:
             main(list(SEEDS), list(ARMS))
             main(["mnist"], [UNLABELLED])
+            probe("mnist")
+        case [name, "probe"] if name in SEEDS:
+            probe(name)
         case [name, arm] if name in SEEDS and arm in (*ARMS, UNLABELLED):
             main([name], [arm])
         case _:

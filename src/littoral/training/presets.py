@@ -314,7 +314,7 @@ _TRANSFER = Preset(
     ),
     expected="74, 85, 91 and 97 % on sign-language digits of other people with 5, 10, 20 and 50 labels a class "
     "(means of 10 seeds)",
-    cost="features once, 17 ms of one CPU core an image of 100×100; then 4 s for 1,000 images",
+    cost="features once, 13 ms of one CPU core an image of 100×100; then 4 s for 1,000 images",
     largest=BACKBONE_SIDE,
     compared=("fused", "shallow", "deep", "taps"),
 )
