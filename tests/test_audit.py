@@ -343,6 +343,7 @@ def test_a_narrow_terminal_breaks_lines_between_words(
         ([], 0, ""),
         (["--strict"], 2, "1 image left out: cat/empty.png is empty (0 bytes); mend or remove them"),
         (["--preset", "tiny"], 2, "give --labels too"),
+        (["--device", "nonsense"], 2, "give --labels too"),
         (["--labels", "--preset", "none"], 2, "unknown preset 'none'"),
         (["--out", "photos/cat"], 2, "its pictures would be taken for data"),
         (["--out", "no/where"], 2, "the folder no does not exist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -558,6 +559,9 @@ BAD = {
     "compare into a file": (["compare", "mnist", "--out", "text"], "it is a file; name a folder"),
     "no model": (["evaluate", "none.safetensors", "mnist"], "no model file none.safetensors"),
     "a text as model": (["evaluate", "text", "mnist"], "text is not a whole safetensors file"),
+    "a drop without 8 bits": (["export", "MODEL", "--int8-max-drop", "0.1"], "--int8-max-drop is for --int8"),
+    "a drop without a split": (["export", "MODEL", "--exit-max-drop", "0.1"], "--exit-max-drop is for --split"),
+    "how no data is read": (["export", "MODEL", "--strict"], "say how DATA is read: name DATA too"),
     "predict by a text": (["predict", "text", "text"], "text is not a whole safetensors file"),
     "predict nothing": (["predict", "MODEL"], "Missing argument"),
     "no such image": (["predict", "MODEL", "none.png"], "no such file or folder: none.png"),
@@ -638,6 +642,45 @@ def test_the_reader_of_a_pipe_may_leave(model: Path, digits: Path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.parametrize("rows_on_screen", [False, True])
+def test_all_rows_arrive_where_they_are_sent_while_a_bar_is_shown(
+    model: Path, digits: Path, tmp_path: Path, rows_on_screen: bool
+) -> None:
+    ours, theirs = os.openpty()
+    with open(tmp_path / "rows.csv", "wb") as file:
+        command = [*LITTORAL, "predict", model, digits]
+        process = subprocess.Popen(command, stdout=theirs if rows_on_screen else file, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 4096):
+            shown += part
+    assert process.wait() == 0
+    images = len(list(digits.iterdir()))
+    text = shown.decode() if rows_on_screen else (tmp_path / "rows.csv").read_text()
+    assert text.startswith("path,label")
+    assert text.count(".png,") == images
+    assert (b"predicting" in shown) != rows_on_screen
+
+
+def test_a_table_in_a_file_has_a_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    from littoral.cli.output import print_table
+
+    print_table(["arm", *"abcdef"], [["fused", *["98.25 (97.10 to 99.00)"] * 6]])
+    assert capsys.readouterr().out.splitlines()[1].count("98.25 (97.10 to 99.00)") == 6
+
+
+def test_json_where_standard_output_knows_no_unicode(model: Path, digits: Path, tmp_path: Path) -> None:
+    named = tmp_path / "café 😀.png"
+    named.write_bytes((digits / "3.png").read_bytes())
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for form, options in (("document", ["--json"]), ("lines", ["--format", "jsonl"])):
+        command = [*LITTORAL, "predict", str(model), str(named), *options]
+        out = json.loads(subprocess.check_output(command, env=ascii_only, stderr=subprocess.DEVNULL))
+        row = out["predictions"][0] if form == "document" else out
+        assert row["path"] == str(named)
+
+
 @pytest.mark.parametrize(("columns", "expected"), [("60", "one"), ("30", "  second heading: 12,345")])
 def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
     columns: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -654,10 +697,12 @@ def test_a_terminal_too_narrow_for_a_table_gets_whole_figures(
 
 
 def test_a_class_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from littoral.cli.output import print_table
+    from littoral.cli.output import print_table, say
 
     print_table(["class", "images"], [["cat\x1b[31m\ndog", "3"]])
     assert "cat\\x1b[31m\\ndog" in capsys.readouterr().out
+    say("1 image left out: \x1b[31mred\x07.png")
+    assert capsys.readouterr().err == "1 image left out: \\x1b[31mred\\x07.png\n"
 
 
 @pytest.mark.parametrize("command", ["compare", "curve", "tune", "audit"])

@@ -70,14 +70,15 @@ def audit(
     """
     import shlex
 
-    from littoral.errors import InputError
+    from littoral.errors import InputError, TrainingError
     from littoral.images.audit import audit_images
     from littoral.report.audit_findings import findings, study_line
     from littoral.report.audit_json import audit_json
 
-    if not labels and (preset, epochs, steps) != (None, None, None):
+    if not labels and (preset, epochs, steps, threads, seed, device) != (None, None, None, None, 0, "auto"):
         raise InputError(
-            "--preset, --epochs and --steps say how labels are judged: give --labels too, or leave them out"
+            "--preset, --epochs, --steps, --threads, --seed and --device say how labels are judged: give --labels too, "
+            "or leave them out"
         )
     if labels:
         _require_judges(preset or JUDGES, epochs, steps, threads)
@@ -102,7 +103,7 @@ def audit(
     if labels:
         try:
             study = _judge(loaded, preset or JUDGES, seed, epochs, steps, device, quiet)
-        except InputError as error:  # the rest of the audit is worth as much without it
+        except (InputError, TrainingError) as error:  # the rest of the audit is worth as much without it
             refusal = str(error)
     told = findings(found, study)
     notes = [] if study is None else [study_line(study)]

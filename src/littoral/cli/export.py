@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from littoral.images.store import ImageStore
     from littoral.training.run import TrainedModel
 
+INT8_MAX_DROP = 0.005
+"""Accuracy that 8 bits may lose at most, where nothing else is said."""
+
+EXIT_MAX_DROP = 0.0005
+"""Share of images that a split may harm at most, where nothing else is said."""
+
 
 def export(
     model: options.Model,
@@ -45,9 +51,14 @@ def export(
         ),
     ] = False,
     int8_max_drop: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Accuracy that --int8 may lose at most, by its interval's far end."),
-    ] = 0.005,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Accuracy that --int8 may lose at most, by its interval's far end.",
+            show_default=f"{INT8_MAX_DROP}",
+        ),
+    ] = None,
     split: Annotated[
         bool,
         typer.Option(
@@ -57,9 +68,14 @@ def export(
         ),
     ] = False,
     exit_max_drop: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Share of images that --split may harm at most, by a bound of 95 %."),
-    ] = 0.0005,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of images that --split may harm at most, by a bound of 95 %.",
+            show_default=f"{EXIT_MAX_DROP}",
+        ),
+    ] = None,
     web: Annotated[
         bool,
         typer.Option(
@@ -108,6 +124,17 @@ def export(
     require_folder(out)
     set_threads(threads)
     trained = load_model(model)
+    for option, value, needed, given in (
+        ("--int8-max-drop", int8_max_drop, "--int8", int8),
+        ("--exit-max-drop", exit_max_drop, "--split", split),
+    ):
+        if value is not None and not given:
+            raise InputError(f"{option} is for {needed}: give {needed} too, or leave it out")
+    if data is None and (group, group_from, memory, data_dir, allow_outside, strict) != (None,) * 4 + (False,) * 2:
+        raise InputError(
+            "--group, --group-from, --memory, --data-dir, --allow-outside and --strict say how DATA is read: name DATA "
+            "too, or leave them out"
+        )
     if split and data is None:
         raise InputError("a split needs the images that were held out of the training: give the DATA it was made of")
     parted = None
@@ -132,10 +159,10 @@ def export(
         held_out,
         training,
         with_runner,
-        int8_max_drop if int8 else None,
+        (INT8_MAX_DROP if int8_max_drop is None else int8_max_drop) if int8 else None,
         threads,
         parted,
-        exit_max_drop if split else None,
+        (EXIT_MAX_DROP if exit_max_drop is None else exit_max_drop) if split else None,
         own,
     )
     if web:

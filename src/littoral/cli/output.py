@@ -14,7 +14,13 @@ from rich.table import Table
 
 
 def say(line: str) -> None:
-    """One line for the person, on standard error, broken between words where it meets a terminal's edge."""
+    """One line for the person, on standard error, broken between words where it meets a terminal's edge.
+
+    What would steer the terminal, such as an escape in a file's name, is shown as its code.
+    """
+    from littoral.words import printable
+
+    line = printable(line)
     if sys.stderr.isatty():
         line = _broken(line, shutil.get_terminal_size().columns, long_words=False)  # a path may be copied
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more: no reason to stop the work
@@ -23,14 +29,20 @@ def say(line: str) -> None:
 
 def print_json(document: Any) -> None:
     """Exactly one JSON document on standard output."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+    print(json.dumps(document, ensure_ascii=not shows_all(), allow_nan=False, indent=2))
+
+
+def shows_all() -> bool:
+    """Whether standard output can take every letter, so that none need be written as its code."""
+    return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
     """A table on standard output: the first column to the left, the others to the right.
 
-    A terminal too narrow for it gets each row as lines of its own, so that no figure is broken in two. What would steer
-    the terminal, such as an escape in the name of a class, is shown as its code.
+    A terminal too narrow for it gets each row as lines of its own, so that no figure is broken in two; a file or pipe
+    takes lines of any length. What would steer the terminal, such as an escape in the name of a class, is shown as its
+    code.
     """
     from littoral.words import printable
 
@@ -41,9 +53,9 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, emoji=False)
+    needed = console.measure(table, options=console.options.update(width=100_000)).maximum
     if not console.is_terminal:
-        console.width = 120  # a file or pipe has no width of its own
-    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+        console.width = needed
     if console.is_terminal and needed > console.width:
         for row in rows:
             console.print(row[0], style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.data import bar
-from littoral.cli.output import print_json, say
+from littoral.cli.output import print_json, say, shows_all
 from littoral.cli.settings import set_threads
 from littoral.words import path_text
 
@@ -129,11 +130,12 @@ def predict(
         return dict(zip(keys, said, strict=True))
 
     rows = []
-    with bar("predicting", quiet) as on_progress:
+    on_screen = out is None and not json and sys.stdout.isatty()  # rows that come one by one say how far it is
+    with bar("predicting", quiet or on_screen) as on_progress:
         for number, prediction in enumerate(predict_files(trained, files, top), start=1):
             rows.append(row(prediction))
             if out is None and not json:
-                print(as_text([rows[-1]], form, columns, heading=number == 1), end="")
+                print(as_text([rows[-1]], form, columns, number == 1, not shows_all()), end="")
             on_progress(number, len(files))
     failed = sum(entry["error"] is not None for entry in rows)
     if json:

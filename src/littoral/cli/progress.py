@@ -99,7 +99,7 @@ def follow(title: str, quiet: bool) -> Iterator[Observer]:
             columns = (BarColumn(bar_width=10), figures)
         if console.width >= WIDE:
             columns = (name, BarColumn(bar_width=20), figures)
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
             yield Bar(progress, title)
 
 

@@ -39,11 +39,16 @@ def write_rows(rows: list[dict[str, Any]], form: str, columns: list[str], out: P
     write_atomically(out, _parquet(rows, columns) if form == "parquet" else as_text(rows, form, columns).encode())
 
 
-def as_text(rows: list[dict[str, Any]], form: str, columns: list[str], heading: bool = True) -> str:
-    """Rows as csv, with a line of headings where asked for, or as jsonl. True and false are written so in both."""
+def as_text(
+    rows: list[dict[str, Any]], form: str, columns: list[str], heading: bool = True, ascii: bool = False
+) -> str:
+    """Rows as csv, with a line of headings where asked for, or as jsonl. True and false are written so in both.
+
+    `ascii`: in jsonl, letters that ASCII does not have are written as their codes, which JSON reads back.
+    """
     if form == "jsonl":
         chosen = [{name: row[name] for name in columns} for row in rows]
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen)
+        return "".join(json.dumps(row, ensure_ascii=ascii) + "\n" for row in chosen)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     if heading:
