@@ -71,7 +71,8 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict
 def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> str:
     """What came out, in a sentence or two; "helps" only where every interval beside `RIVALS` says so.
 
-    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps.
+    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps. Where an interval
+    is over the images of one seed, what is said is of these trained models, and so it is told.
     """
     arms = document["arms"]
     if not differences:
@@ -79,15 +80,16 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
         text = f"{told}; nothing was compared"
     else:
         judged = differences[0].a
+        alone = ", for these trained models (one seed)" if any(it.method == "images" for it in differences) else ""
         rivals = [it for it in differences if it.b in RIVALS or it.b.startswith("only-")]
         if judged == JUDGED and rivals and document["complete"]:
             found = {outcome(it) for it in rivals}
             helps = "does not help" if "worse" in found else "is not shown to help" if "open" in found else "helps"
             others = [it for it in differences if it not in rivals]
-            text = f"Fusing {helps} here: {_beside(judged, rivals)}"
+            text = f"Fusing {helps} here{alone}: {_beside(judged, rivals)}"
             text += f". Beside others, {_beside(judged, others)}" if others else ""
         else:
-            text = _beside(judged, differences)
+            text = _beside(judged, differences) + alone
     if not document["complete"]:
         text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
     return f"{text}."
