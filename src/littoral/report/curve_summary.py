@@ -40,7 +40,7 @@ def curve_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str,
         "judged": judged_among(arms),
         "arms": [_arm(document, name) for name in arms],
         "budgets": document["budgets"],
-        "seeds": len(document["seeds"]),
+        "one_test_set": document.get("one_test_set"),  # a result of an older version does not say
         "test_images": document["test_images"],
         "pairs": [{**pair, "outcome": outcome(pair_from_json(pair))} for pair in document["pairs"]],
         "class_errors": document["class_errors"],
@@ -64,8 +64,9 @@ def _headline(document: Mapping[str, Any]) -> str:
 def _arm(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Errors (0 to 1) of an arm.
 
-    `points`: (labels, error, low, high) with each run's in `runs`; `fit`: its fitted curve as results.json has it, or
-    None; `curve`: (labels, error) along it, to twice the largest budget; `band`: (labels, low, high).
+    `points`: (labels, error, low, high) with each run's in `runs`, and in `over` what its interval speaks of; `fit`:
+    its fitted curve as results.json has it, or None; `curve`: (labels, error) along it, to twice the largest budget;
+    `band`: (labels, low, high).
     """
     points = [point for point in document["points"] if point["arm"] == name]
     fit = next((fit for fit in document["curves"] if fit["arm"] == name), None)
@@ -78,6 +79,7 @@ def _arm(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {
         "name": name,
         "points": [(it["budget"], 1 - it["mean"], 1 - it["ci95"][1], 1 - it["ci95"][0]) for it in points],
+        "over": [it["ci95_over"] for it in points],
         "runs": [[1 - run["accuracy"] for run in it["runs"]] for it in points],
         "fit": fit,
         "curve": curve,
