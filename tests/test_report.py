@@ -331,12 +331,15 @@ def test_a_result_reports_from_python(small: ImageStore, tmp_path: Path) -> None
     page = tried().report(f"{tmp_path}/out/")
     assert page == tmp_path / "out" / "report.html"
     assert "The runs were kept in no folder, so that nothing is shown" in page.read_text()
+    assert "All of it is in results.json.</p>" in page.read_text()
     result = tried(out=tmp_path / "kept")
     whole = result.report(tmp_path / "kept", markdown=True)
     assert 'id="confusion"' in whole.read_text()
     assert (tmp_path / "kept" / "report.md").exists()
     other = result.report(tmp_path / "elsewhere")
-    assert other.read_text() == whole.read_text()
+    here = ", and the answers of the 6 runs to each test image in runs/.</p>"
+    assert other.read_text() == whole.read_text().replace(here, ".</p>")  # they are not beside it
+    assert here in whole.read_text()
     assert json.loads((tmp_path / "elsewhere" / "results.json").read_text())["pairs"]
     with pytest.raises(InputError, match=r"out/results\.json holds other results: name another folder"):
         result.report(tmp_path / "out")

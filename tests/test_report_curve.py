@@ -68,6 +68,7 @@ def test_page_and_markdown_say_what_the_results_say(study: Path, page: str) -> N
     assert page.count('class="band ') == 3
     assert "Intervals of 95 % are of the mean over 3 seeds, on the same test images. Lines are" in page
     assert page.count(" beyond") == 4  # and once in the style
+    assert "All of it is in results.json, and each run in runs/.</p>" in page
     assert SCRIPT not in page
     assert "<script" not in page
     assert not re.search("https?:", page)
@@ -86,10 +87,12 @@ def test_it_does_without_pictures_and_from_python(
     assert "pictures.npz is not there, so that no image is shown; curve, called again" in err
     without = (copy / "report.html").read_text()
     assert 'class="pic"' not in without
+    assert "All of it is in results.json.</p>" in without
     assert "Intervals of 95 % are of the mean over 3 seeds. Lines are" in without
     found = curve(small.subset(np.r_[0:100, 640:700]), "tiny", ["shallow", "deep"], [2, 4], seeds=1, steps=2)
     page = found.report(tmp_path / "out", markdown=True).read_text()
     assert "Pictures were kept in no folder, so that no image is shown" in page
+    assert "All of it is in results.json.</p>" in page
     assert "dashed" not in page  # two budgets are no curve
     over = "Intervals of 95 % are over test images, for this one seed: other seeds may differ by more."
     assert over in page

@@ -31,10 +31,11 @@ RIVALS = ("shallow", "deep", "matched", "matched-ensemble")
 """Arms that tell whether fusing helps: its sides alone, and others of the same cost; "only-" arms do too."""
 
 
-def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+def comparison_summary(document: Mapping[str, Any], folder: Path | None, beside: bool = True) -> dict[str, Any]:
     """All that is told of the comparison of which `document` is the results.json; `folder` has its runs and pictures.
 
-    Where a run is not there, what is told of classes and single images is left out, and `missing` says so.
+    `beside`: whether the page will lie in that folder. Where a run is not there, what is told of classes and single
+    images is left out, and `missing` says so.
     """
     runs, reason = _runs(document, folder)
     judged = judged_among([arm["name"] for arm in document["arms"]])
@@ -62,6 +63,7 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict
         "of_runs": runs is not None,
         **({} if runs is None else _of_runs(runs, judged, document["classes"], kept)),
         "record": comparison_record(document),
+        "runs_here": runs is not None and beside,
         "pictures": None
         if kept is None
         else {"rows": kept.rows.tolist(), "pixels": kept.pixels, "names": list(kept.names)},

@@ -175,13 +175,15 @@ def next_part(summary: Summary) -> str:
 
 
 def next_words(summary: Summary) -> str:
-    """How many images are in dispute, and where all of them are."""
+    """How many images are in dispute, and where all of them are, if they are kept."""
     told = (
         f"Of {count(summary['pool'], 'image')} without a label, shallow and deep take {summary['disagreed']:,} for "
         "different classes; those on which they differ most come first."
     )
     listed = len(summary["contested"])
-    return told if listed == summary["disagreed"] else f"{told} {listed} are listed here, all in label_next.csv."
+    if listed == summary["disagreed"]:
+        return told
+    return f"{told} {listed} are listed here{', all in label_next.csv' if summary['table_here'] else ''}."
 
 
 def next_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
@@ -194,7 +196,7 @@ def next_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
 
 def made_part(summary: Summary) -> str:
     """How the learning curve was made."""
-    return record_part(summary["record"], "All of it is in results.json, and each run in runs/.")
+    return record_part(summary["record"], "each run", summary["runs_here"])
 
 
 def _figure(it: Mapping[str, Any], number: int) -> str:

@@ -13,21 +13,24 @@ from littoral.report.record import curve_record
 from littoral.studies.judge import pair_from_json
 from littoral.studies.notable import judged_among
 from littoral.studies.pictures import read_pictures
+from littoral.studies.results import ResultsFolder
 from littoral.words import count
 
 PLACES = 96
 """Points through which a fitted curve is drawn."""
 
 
-def curve_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+def curve_summary(document: Mapping[str, Any], folder: Path | None, beside: bool = True) -> dict[str, Any]:
     """All that is told of the learning curve of which `document` is the results.json; `folder` has its pictures.
 
-    Where these are not there, no image is shown, and `missing` says so.
+    `beside`: whether the page will lie in that folder. Where pictures are not there, no image is shown, and `missing`
+    says so.
     """
     arms = [arm["name"] for arm in document["arms"]]
     following = document["label_next"]
     contested = [] if following is None else following["images"]
     kept = None if folder is None or not contested else read_pictures(folder)
+    here = folder if beside else None
     missing = None
     if contested and kept is None:
         lost = "pictures were kept in no folder" if folder is None else "pictures.npz is not there"
@@ -51,6 +54,8 @@ def curve_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str,
         if kept is None
         else {"rows": kept.rows.tolist(), "pixels": kept.pixels, "names": list(kept.names)},
         "record": curve_record(document),
+        "runs_here": here is not None and _has_runs(document, ResultsFolder(here)),
+        "table_here": here is not None and (here / "label_next.csv").exists(),
     }
 
 
@@ -59,6 +64,12 @@ def _headline(document: Mapping[str, Any]) -> str:
         runs = sum(len(point["runs"]) for point in document["points"])
         return f"Not finished: {count(runs, 'run')} so far."
     return sentence(document["advice"][0])
+
+
+def _has_runs(document: Mapping[str, Any], folder: ResultsFolder) -> bool:
+    """Whether each run that the document names lies in the folder."""
+    named = [(point["budget"], point["arm"], run["seed"]) for point in document["points"] for run in point["runs"]]
+    return all(folder.at(budget).file(arm, seed).exists() for budget, arm, seed in named)
 
 
 def _arm(document: Mapping[str, Any], name: str) -> dict[str, Any]:

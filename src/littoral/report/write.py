@@ -48,13 +48,14 @@ def write_result(
 def _write(
     document: Mapping[str, Any], kept: Path | None, place: Path, markdown: bool
 ) -> tuple[list[Path], str | None]:
+    beside = kept is not None and kept.resolve() == place.resolve()
     if "points" in document:
-        summary = curve_summary(document, kept)
+        summary = curve_summary(document, kept, beside)
         pages = {"report.html": curve_page(summary)}
         if markdown:
             pages["report.md"] = curve_markdown(summary)
     else:
-        summary = comparison_summary(document, kept)
+        summary = comparison_summary(document, kept, beside)
         pages = {"report.html": comparison_page(summary)}
         if markdown:
             pages["report.md"] = comparison_markdown(summary)
