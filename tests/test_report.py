@@ -345,6 +345,9 @@ def test_a_result_reports_from_python(small: ImageStore, tmp_path: Path) -> None
         result.report(tmp_path / "out")
     with pytest.raises(InputError, match="does not exist; create it first"):
         result.report(tmp_path / "no" / "out")
+    (tmp_path / "out" / "results.json").unlink()
+    with pytest.raises(InputError, match=r"out/report\.html is there already, without results\.json: name another"):
+        result.report(tmp_path / "out")
 
 
 def test_what_will_show_is_told_in_results_and_page(small: ImageStore, tmp_path: Path) -> None:

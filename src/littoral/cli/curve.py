@@ -91,7 +91,7 @@ def curve(
     require_ray(ray)
     if out is not None:
         require_place(out, data)
-        require_results_folder(out)
+        require_results_folder(out, of_budgets=True)
     read = partial(
         read_data,
         data,

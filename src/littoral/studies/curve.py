@@ -104,7 +104,7 @@ def curve(
     chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:
-        require_results_folder(Path(out))
+        require_results_folder(Path(out), of_budgets=True)
     data = with_ties(data)
     # a split or budget that cannot be is refused before hours of training
     whole = {seed: parts_of(data, seed, None) for seed in seeds_from(first_seed, seeds)}
