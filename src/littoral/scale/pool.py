@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from littoral.errors import InputError
 from littoral.memory import keep_freed_memory
 from littoral.scale.parts import Part
 from littoral.scale.predictor import Predictor, Setting
-from littoral.scale.tasks import LOOK_AROUND_EVERY, RETRIES, Needs, require_room, room_for
+from littoral.scale.tasks import LOOK_AROUND_EVERY, RETRIES, Needs, ready_of, require_room, room_for
 
 LOOK_EVERY = 0.05
 """Seconds between two looks for finished parts. In between Python sleeps, so that Ctrl-C is heard at once."""
@@ -71,9 +72,10 @@ def predicted_by_workers(
     for _ in range(pool):
         begin(actor.remote())
     looked_around = time.monotonic()
+    asker = ThreadPoolExecutor(1)
     try:
         while left or any(number is not None for _, number, _ in busy.values()):
-            ready, _ = ray.wait(list(busy), num_returns=len(busy), timeout=0)
+            ready = ready_of(list(busy), asker)
             for call in ready:
                 worker, number, part = busy.pop(call)
                 calls[worker] -= 1
@@ -98,6 +100,7 @@ def predicted_by_workers(
                 looked_around = time.monotonic()
             time.sleep(LOOK_EVERY)
     finally:
+        asker.shutdown()
         for worker, _, _ in busy.values():
             ray.kill(worker)
 
