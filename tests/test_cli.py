@@ -448,6 +448,25 @@ def test_compare_overwrites_no_results(call: Callable) -> None:
     assert Path("results/results.json").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("command", "file", "missing"),
+    [
+        ("compare", "report.html", "runs"),
+        ("curve", "curve.png", "runs"),
+        ("curve", "label_next.csv", "runs"),
+        ("tune", "preset.toml", "candidates"),
+        ("tune", "front.png", "candidates"),
+    ],
+)
+def test_a_study_replaces_no_file_of_somebody_else(call: Callable, command: str, file: str, missing: str) -> None:
+    Path(file).write_text("mine")
+    Path(missing).mkdir()  # of somebody else too: nothing of ours is in it
+    code, out, err = call(command, "mnist", "--out", ".")
+    said = f"littoral: {file} is there already, without {missing}: name another folder, or move it elsewhere\n"
+    assert (code, out, err) == (2, "", said)
+    assert Path(file).read_text() == "mine"
+
+
 def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
     options = ["--preset", "tiny", "--arms", "deep,shallow", "--steps", "60", "--seeds", "2", "--threads", "1"]
     command = [*ON_PART, "compare", "mnist", *options, "--out", "results"]

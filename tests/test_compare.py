@@ -8,7 +8,7 @@ import signal
 import string
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,10 @@ from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.studies.compare import compare
 from littoral.studies.comparison import Comparison
+from littoral.studies.latency import Latency
+from littoral.studies.one_run import Done, Study, Task
 from littoral.studies.results import ResultsFolder, opened
+from littoral.studies.running import one_by_one
 from littoral.training.presets import FEW_LABELS, get_preset
 
 pytestmark = pytest.mark.usefixtures("one_thread", "short_clock")
@@ -250,6 +253,18 @@ def test_more_seeds_and_arms_add_runs_and_fewer_show_what_was_asked(few_images: 
     assert shown.complete
     assert shown.arms[0].runs == result.arms[0].runs[1:]
     assert len(ResultsFolder(tmp_path).finished()) == 6
+
+
+def test_what_two_seeds_tell_is_told_once_every_arm_has_them(few_images: ImageStore) -> None:
+    def arm_by_arm(study: Study, tasks: Sequence[Task], latencies: Mapping[str, Latency]) -> Iterator[Done]:
+        yield from one_by_one()(study, sorted(tasks, key=lambda task: task.name), latencies)
+
+    told: list[str] = []
+    so_far: list[Comparison] = []
+    arms = ["fused", "shallow", "deep"]
+    result = tried(few_images, arms=arms, seeds=3, runner=arm_by_arm, on_power=told.append, on_run=so_far.append)
+    assert told == [result.power_before, result.power_after]
+    assert [it.finished for it in so_far if it.power_after is not None] == [8, 9]
 
 
 @pytest.mark.parametrize(

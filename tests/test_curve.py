@@ -161,6 +161,17 @@ def test_more_budgets_add_runs_and_a_lost_model_is_trained_again(few_images: Ima
     assert [len(arms) for arms in more.points.values()] == [2, 2, 2]
 
 
+def test_nothing_of_an_earlier_call_lies_beside_its_results(few_images: ImageStore, tmp_path: Path) -> None:
+    def left(**changes: Any) -> set[str]:
+        tried(few_images, seeds=1, out=tmp_path, **changes)
+        return {"label_next.csv", "pictures.npz"} & {path.name for path in tmp_path.iterdir()}
+
+    assert left() == {"label_next.csv", "pictures.npz"}
+    assert left(unlabelled=few_images.images[:2]) == {"label_next.csv"}  # all of them have a label: it has no rows
+    assert left() == {"label_next.csv", "pictures.npz"}
+    assert left(arms=["deep"]) == set()
+
+
 def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, finished: Path, tmp_path: Path) -> None:
     for budgets in ([2, 4], [3]):
         with pytest.raises(InputError, match="holds runs of another learning curve: --steps was 2, is 3: name another"):

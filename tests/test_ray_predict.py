@@ -303,6 +303,23 @@ def test_a_worker_that_is_lost_costs_its_part_alone(cluster: Cluster, exported: 
         list(predicted_by_workers(replace(setting, threads=4000), parts, 1))
 
 
+def test_it_does_not_wait_for_a_cluster_whose_last_machine_is_gone(
+    cluster: Cluster, exported: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = Setting((exported / "model.onnx").read_bytes(), "model.onnx", 1, 1, "", software())
+    made = predicted_by_workers(setting, enumerate(cut([Rows(str(table), 0, 200, 0)], 10)), 1)
+    next(made)
+    (worker,) = worker_processes()
+    os.kill(worker, signal.SIGSTOP)  # as one of which nothing is heard any more
+    try:
+        monkeypatch.setattr("littoral.scale.tasks._machines", list)
+        monkeypatch.setattr("littoral.scale.pool.LOOK_AROUND_EVERY", 0.2)
+        with pytest.raises(InputError, match="each worker takes 1 CPU, and no machine of the cluster has them"):
+            list(made)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_goes_on(
     call: Call, cluster: Cluster, exported: Path, table: Path, tmp_path: Path
 ) -> None:

@@ -175,13 +175,28 @@ def test_other_fusions_and_presets_do_not_say_whether_fusing_helps(study: Path, 
     assert summary_of(some)["headline"] == "fused is better than shallow. Not finished: 8 runs so far."
 
 
-def judged(study: Path, place: Path, ways: dict[str, int], complete: bool = True) -> Path:
+def test_what_one_seed_shows_is_told_of_these_models_alone(study: Path, tmp_path: Path, call: Callable) -> None:
+    place = judged(study, tmp_path / "a", {"deep": 1}, method="images")
+    assert call("report", place, "--markdown")[0] == 0
+    said = "Fusing helps here, for these trained models (one seed): fused is better than deep."
+    for name in ("report.html", "report.md"):
+        assert said in (place / name).read_text()
+    other = judged(study, tmp_path / "b", {"fused-sum": 0}, method="images")
+    assert summary_of(other)["headline"] == (
+        "no difference between fused and fused-sum is shown, for these trained models (one seed)."
+    )
+
+
+def judged(
+    study: Path, place: Path, ways: dict[str, int], complete: bool = True, method: str = "seeds and images"
+) -> Path:
     """A copy of the study in which fused is better (1) or worse (-1) than these, or nothing is shown (0)."""
     shutil.copytree(study, place / "copy")
     document = json.loads((study / "results.json").read_text())
     document |= {"complete": complete, "pairs": document["pairs"][: len(ways)]}
     for pair, (other, way) in zip(document["pairs"], ways.items(), strict=True):
         pair |= {"b": other, "difference": 0.1 * way, "p_holm": 0.01, "ci95": [0.1 * way - 0.05, 0.1 * way + 0.05]}
+        pair |= {"method": method}
     (place / "copy" / "results.json").write_text(json.dumps(document))
     return place / "copy"
 
@@ -316,17 +331,23 @@ def test_a_result_reports_from_python(small: ImageStore, tmp_path: Path) -> None
     page = tried().report(f"{tmp_path}/out/")
     assert page == tmp_path / "out" / "report.html"
     assert "The runs were kept in no folder, so that nothing is shown" in page.read_text()
+    assert "All of it is in results.json.</p>" in page.read_text()
     result = tried(out=tmp_path / "kept")
     whole = result.report(tmp_path / "kept", markdown=True)
     assert 'id="confusion"' in whole.read_text()
     assert (tmp_path / "kept" / "report.md").exists()
     other = result.report(tmp_path / "elsewhere")
-    assert other.read_text() == whole.read_text()
+    here = ", and the answers of the 6 runs to each test image in runs/.</p>"
+    assert other.read_text() == whole.read_text().replace(here, ".</p>")  # they are not beside it
+    assert here in whole.read_text()
     assert json.loads((tmp_path / "elsewhere" / "results.json").read_text())["pairs"]
     with pytest.raises(InputError, match=r"out/results\.json holds other results: name another folder"):
         result.report(tmp_path / "out")
     with pytest.raises(InputError, match="does not exist; create it first"):
         result.report(tmp_path / "no" / "out")
+    (tmp_path / "out" / "results.json").unlink()
+    with pytest.raises(InputError, match=r"out/report\.html is there already, without results\.json: name another"):
+        result.report(tmp_path / "out")
 
 
 def test_what_will_show_is_told_in_results_and_page(small: ImageStore, tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from littoral.images.store import ImageStore
 from littoral.report.curve_figure import learning_curves
 from littoral.studies.curve import curve
+from littoral.studies.curve_plot import curve_png
 from littoral.studies.curve_result import LearningCurve
 
 pytestmark = pytest.mark.usefixtures("one_thread", "short_clock")
@@ -64,7 +66,9 @@ def test_page_and_markdown_say_what_the_results_say(study: Path, page: str) -> N
     assert re.findall(r'<section id="(\w+)"', page) == ["advice", "curves", "differences", "classes", "next", "record"]
     assert page.count('class="pic"') == min(24, results["label_next"]["disagreed"])
     assert page.count('class="band ') == 3
+    assert "Intervals of 95 % are of the mean over 3 seeds, on the same test images. Lines are" in page
     assert page.count(" beyond") == 4  # and once in the style
+    assert "All of it is in results.json, and each run in runs/.</p>" in page
     assert SCRIPT not in page
     assert "<script" not in page
     assert not re.search("https?:", page)
@@ -75,15 +79,26 @@ def test_it_does_without_pictures_and_from_python(
 ) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(study / "results.json", copy)
+    document = json.loads((study / "results.json").read_text())
+    del document["one_test_set"]  # as an older version wrote it
+    (copy / "results.json").write_text(json.dumps(document))
     code, out, err = call("report", copy / "results.json")
     assert (code, out) == (0, f"report: {copy / 'report.html'}\n")
     assert "pictures.npz is not there, so that no image is shown; curve, called again" in err
-    assert 'class="pic"' not in (copy / "report.html").read_text()
+    without = (copy / "report.html").read_text()
+    assert 'class="pic"' not in without
+    assert "All of it is in results.json.</p>" in without
+    assert "Intervals of 95 % are of the mean over 3 seeds. Lines are" in without
     found = curve(small.subset(np.r_[0:100, 640:700]), "tiny", ["shallow", "deep"], [2, 4], seeds=1, steps=2)
     page = found.report(tmp_path / "out", markdown=True).read_text()
     assert "Pictures were kept in no folder, so that no image is shown" in page
+    assert "All of it is in results.json.</p>" in page
     assert "dashed" not in page  # two budgets are no curve
+    over = "Intervals of 95 % are over test images, for this one seed: other seeds may differ by more."
+    assert over in page
+    assert over in (tmp_path / "out" / "report.md").read_text()
+    picture = Image.open(io.BytesIO(curve_png(found)))
+    assert picture.info["Title"] == "preset tiny: mean of 1 seed, 95 % intervals over test images"
     assert (tmp_path / "out" / "report.md").exists()
 
 

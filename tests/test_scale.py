@@ -27,6 +27,8 @@ from littoral.studies.comparison import Comparison
 from littoral.studies.curve import curve
 from littoral.studies.latency import Latency
 from littoral.studies.one_run import Done, Study, Task, one_run
+from littoral.studies.results import ResultsFolder
+from littoral.training.beforehand import Beforehand
 from littoral.training.loop import Observer
 
 if TYPE_CHECKING:
@@ -97,6 +99,28 @@ def test_images_in_a_file_get_to_other_machines(cluster: Cluster, few_images: Im
     assert timeless(there) == timeless(tried(few_images, seeds=1))
 
 
+def test_features_are_computed_once_and_runs_are_those_of_this_process_to_the_bit(
+    cluster: Cluster, few_images: ImageStore, tmp_path: Path
+) -> None:
+    def given(
+        study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None
+    ) -> Done:
+        assert features is not None
+        assert not any(array.flags.writeable for _, taps in features.taps for array in taps.values())  # all share one
+        return one_run(study, task, observer, latency, features)
+
+    told: list[tuple[int, int]] = []
+    runner = on_ray(cluster.address, on_features=lambda done, total: told.append((done, total)), do=given)
+    there, here = tmp_path / "there", tmp_path / "here"
+    settings: dict[str, Any] = {"preset": "probe", "arms": ["fused", "only-hog"], "seeds": 2}
+    compare(few_images, **settings, out=there, runner=runner)
+    assert told[-1][0] == told[-1][1] > 0
+    compare(few_images, **settings, out=here)
+    for run in ResultsFolder(here).finished():
+        one, other = (ResultsFolder(place).read(*run).probabilities for place in (there, here))
+        assert one.tobytes() == other.tobytes()
+
+
 def test_curve_gets_models_back(cluster: Cluster, few_images: ImageStore, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "preset": "tiny",
@@ -112,10 +136,14 @@ def test_curve_gets_models_back(cluster: Cluster, few_images: ImageStore, tmp_pa
 
 
 def test_what_goes_wrong_there_is_said_here(cluster: Cluster, few_images: ImageStore) -> None:
-    def broken(study: Study, task: Task, observer: Observer, latency: Latency | None) -> Done:
+    def broken(
+        study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None
+    ) -> Done:
         raise TrainingError("the loss is no longer finite")
 
-    def older(study: Study, task: Task, observer: Observer, latency: Latency | None) -> Done:
+    def older(
+        study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None
+    ) -> Done:
         raise AssertionError("not reached")
 
     with pytest.raises(TrainingError, match=r"^the loss is no longer finite$"):
@@ -196,7 +224,9 @@ def test_a_machine_that_is_lost_costs_what_ran_there_and_nothing_else(
     log = tmp_path / "log"
     log.touch()
 
-    def noted(study: Study, task: Task, observer: Observer, latency: Latency | None) -> Done:
+    def noted(
+        study: Study, task: Task, observer: Observer, latency: Latency | None, features: Beforehand | None
+    ) -> Done:
         import ray
 
         def note(what: str) -> None:
@@ -205,7 +235,7 @@ def test_a_machine_that_is_lost_costs_what_ran_there_and_nothing_else(
 
         note("start")
         time.sleep(0.5)
-        done = one_run(study, task, observer, latency)
+        done = one_run(study, task, observer, latency, features)
         note("end")
         return done
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +62,16 @@ def require_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise InputError(f"cannot write into {path}: it is a file; name a folder")
     require_writable(path / "results.json" if path.is_dir() else path)
+
+
+def require_none_of(names: Sequence[str], folder: Path, without: str) -> None:
+    """Raise InputError where one of these files is in `folder`, in which they would be replaced.
+
+    `without`: what is not there beside it, which would tell that it may be.
+    """
+    for path in (folder / name for name in names):
+        if path.exists():
+            raise InputError(f"{path} is there already, without {without}: name another folder, or move it elsewhere")
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def curve(
     require_ray(ray)
     if out is not None:
         require_place(out, data)
-        require_results_folder(out)
+        require_results_folder(out, of_budgets=True)
     read = partial(
         read_data,
         data,
@@ -159,7 +159,7 @@ def _parse_budgets(text: str) -> list[int]:
 def _print(result: LearningCurve, data: str, out: Path | None) -> None:
     """Accuracies, differences, images to label next and advice, on standard output."""
     from littoral.evaluation.paired import p_in_words
-    from littoral.studies.runs import intervals_in_words, one_test_set
+    from littoral.studies.runs import intervals_in_words
 
     names = [arm.name for arm in next(iter(result.points.values()))]
     print("test accuracy %, mean and 95 % interval")
@@ -191,9 +191,7 @@ def _print(result: LearningCurve, data: str, out: Path | None) -> None:
         shallow = f"shallow says {image.shallow} ({percent(image.shallow_confidence)} %)"
         deep = f"deep {image.deep} ({percent(image.deep_confidence)} %)"
         print_wrapped(f"{image.path or f'image {image.row}'}: {shallow}, {deep}", indent=2)
-    over = intervals_in_words(
-        len(result.settings["seeds"]), one_test_set([arm for arms in result.points.values() for arm in arms])
-    )
+    over = intervals_in_words(len(result.settings["seeds"]), result.one_test_set)
     print_wrapped(
         f"{result.settings['test_images']:,} test images of {data}, preset {result.settings['preset']}; "
         f"intervals of accuracies are {over}."

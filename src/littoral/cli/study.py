@@ -96,7 +96,7 @@ class Following:
             return one_by_one(self.observer, self.on_features)
         from littoral.scale.studies import on_ray
 
-        return on_ray(self.ray, self.begin)
+        return on_ray(self.ray, self.begin, self.on_features)
 
     def begin(self, runs: int) -> None:
         """Follow so many runs that are done elsewhere, beside those that are there."""

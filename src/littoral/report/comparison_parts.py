@@ -191,8 +191,7 @@ def calibration_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
 def made_part(summary: Summary) -> str:
     """How the comparison was made."""
     runs = count(sum(len(arm["runs"]) for arm in summary["arms"]), "run")
-    kept = f"All of it is in results.json, and the answers of the {runs} to each test image in runs/."
-    return record_part(summary["record"], kept)
+    return record_part(summary["record"], f"the answers of the {runs} to each test image", summary["runs_here"])
 
 
 def _recall(figures: Sequence[float] | None) -> str:

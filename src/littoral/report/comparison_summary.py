@@ -31,10 +31,11 @@ RIVALS = ("shallow", "deep", "matched", "matched-ensemble")
 """Arms that tell whether fusing helps: its sides alone, and others of the same cost; "only-" arms do too."""
 
 
-def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+def comparison_summary(document: Mapping[str, Any], folder: Path | None, beside: bool = True) -> dict[str, Any]:
     """All that is told of the comparison of which `document` is the results.json; `folder` has its runs and pictures.
 
-    Where a run is not there, what is told of classes and single images is left out, and `missing` says so.
+    `beside`: whether the page will lie in that folder. Where a run is not there, what is told of classes and single
+    images is left out, and `missing` says so.
     """
     runs, reason = _runs(document, folder)
     judged = judged_among([arm["name"] for arm in document["arms"]])
@@ -62,6 +63,7 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict
         "of_runs": runs is not None,
         **({} if runs is None else _of_runs(runs, judged, document["classes"], kept)),
         "record": comparison_record(document),
+        "runs_here": runs is not None and beside,
         "pictures": None
         if kept is None
         else {"rows": kept.rows.tolist(), "pixels": kept.pixels, "names": list(kept.names)},
@@ -71,7 +73,8 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None) -> dict
 def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> str:
     """What came out, in a sentence or two; "helps" only where every interval beside `RIVALS` says so.
 
-    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps.
+    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps. Where an interval
+    is over the images of one seed, what is said is of these trained models, and so it is told.
     """
     arms = document["arms"]
     if not differences:
@@ -79,15 +82,16 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
         text = f"{told}; nothing was compared"
     else:
         judged = differences[0].a
+        alone = ", for these trained models (one seed)" if any(it.method == "images" for it in differences) else ""
         rivals = [it for it in differences if it.b in RIVALS or it.b.startswith("only-")]
         if judged == JUDGED and rivals and document["complete"]:
             found = {outcome(it) for it in rivals}
             helps = "does not help" if "worse" in found else "is not shown to help" if "open" in found else "helps"
             others = [it for it in differences if it not in rivals]
-            text = f"Fusing {helps} here: {_beside(judged, rivals)}"
+            text = f"Fusing {helps} here{alone}: {_beside(judged, rivals)}"
             text += f". Beside others, {_beside(judged, others)}" if others else ""
         else:
-            text = _beside(judged, differences)
+            text = _beside(judged, differences) + alone
     if not document["complete"]:
         text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
     return f"{text}."

@@ -11,6 +11,7 @@ from littoral.report.figures import CLASSES, forest, key, missed_bars
 from littoral.report.markup import folded, paragraph, section, table, text
 from littoral.report.record import record_part
 from littoral.report.sprite import place
+from littoral.studies.runs import intervals_in_words
 from littoral.words import count, interval, percent, points, points_interval
 
 Summary = Mapping[str, Any]
@@ -35,12 +36,16 @@ def curves_part(summary: Summary) -> str:
 
 
 def curves_words(summary: Summary) -> str:
-    """What the figure shows."""
-    mean = f"the mean of {count(summary['seeds'], 'seed')} with its 95 % interval"
-    told = f"Test error, {mean}, against the labels of each class; both axes are logs."
-    if any(arm["curve"] for arm in summary["arms"]):
+    """What the figure shows, and what its intervals are of."""
+    arms = summary["arms"]
+    seeds = max(len(runs) for arm in arms for runs in arm["runs"])
+    told = "Test error, the mean over seeds, against the labels of each class; both axes are logs. "
+    told += f"Intervals of 95 % are {intervals_in_words(seeds, summary['one_test_set'])}."
+    if len({over for arm in arms for over in arm["over"]}) > 1:
+        told += " Those of points with fewer than three seeds so far are over test images."
+    if any(arm["curve"] for arm in arms):
         told += " Lines are a + b·n^(-c) fitted to the points, dashed beyond the largest budget"
-        told += ", with the 95 % interval of the mean." if any(arm["band"] for arm in summary["arms"]) else "."
+        told += ", with the 95 % interval of the mean." if any(arm["band"] for arm in arms) else "."
     return told
 
 
@@ -170,13 +175,15 @@ def next_part(summary: Summary) -> str:
 
 
 def next_words(summary: Summary) -> str:
-    """How many images are in dispute, and where all of them are."""
+    """How many images are in dispute, and where all of them are, if they are kept."""
     told = (
         f"Of {count(summary['pool'], 'image')} without a label, shallow and deep take {summary['disagreed']:,} for "
         "different classes; those on which they differ most come first."
     )
     listed = len(summary["contested"])
-    return told if listed == summary["disagreed"] else f"{told} {listed} are listed here, all in label_next.csv."
+    if listed == summary["disagreed"]:
+        return told
+    return f"{told} {listed} are listed here{', all in label_next.csv' if summary['table_here'] else ''}."
 
 
 def next_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
@@ -189,7 +196,7 @@ def next_table(summary: Summary) -> tuple[list[str], list[list[str]]]:
 
 def made_part(summary: Summary) -> str:
     """How the learning curve was made."""
-    return record_part(summary["record"], "All of it is in results.json, and each run in runs/.")
+    return record_part(summary["record"], "each run", summary["runs_here"])
 
 
 def _figure(it: Mapping[str, Any], number: int) -> str:

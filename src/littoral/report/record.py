@@ -36,8 +36,9 @@ def curve_record(document: Mapping[str, Any]) -> Rows:
     ]
 
 
-def record_part(rows: Rows, kept: str) -> str:
-    """The part of the page; `kept`: where everything lies, a sentence."""
+def record_part(rows: Rows, runs: str, runs_here: bool) -> str:
+    """The part of the page; `runs`: what `runs/` holds, in words; `runs_here`: whether it lies beside the page."""
+    kept = f"All of it is in results.json, and {runs} in runs/." if runs_here else "All of it is in results.json."
     lines = "".join(f'<tr><th scope="row">{text(what)}</th><td>{text(value)}</td></tr>\n' for what, value in rows)
     return section(
         "record", "How it was made", paragraph(kept) + f'<table class="record"><tbody>\n{lines}</tbody></table>\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from littoral.errors import InputError
-from littoral.files import require_folder, write_atomically
+from littoral.files import require_folder, require_none_of, write_atomically
 from littoral.report.comparison_markdown import comparison_markdown
 from littoral.report.comparison_page import comparison_page
 from littoral.report.comparison_summary import comparison_summary
@@ -34,11 +34,13 @@ def write_result(
     """The same of a result at hand, into `place`, made when its parent exists, with its results.json.
 
     `document`: what results.json is to hold; `kept`: the folder with its runs. Raises InputError where `place` has the
-    results of another study.
+    results of another study, or a page of somebody else.
     """
     require_folder(place)
     results, content = place / "results.json", json.dumps(document, indent=2)
-    if results.exists() and results.read_text() != content:
+    if not results.exists():
+        require_none_of(("report.html", "report.md") if markdown else ("report.html",), place, "results.json")
+    elif results.read_text() != content:
         raise InputError(f"{results} holds other results: name another folder, or delete it")
     place.mkdir(exist_ok=True)
     write_atomically(results, content.encode())
@@ -48,13 +50,14 @@ def write_result(
 def _write(
     document: Mapping[str, Any], kept: Path | None, place: Path, markdown: bool
 ) -> tuple[list[Path], str | None]:
+    beside = kept is not None and kept.resolve() == place.resolve()
     if "points" in document:
-        summary = curve_summary(document, kept)
+        summary = curve_summary(document, kept, beside)
         pages = {"report.html": curve_page(summary)}
         if markdown:
             pages["report.md"] = curve_markdown(summary)
     else:
-        summary = comparison_summary(document, kept)
+        summary = comparison_summary(document, kept, beside)
         pages = {"report.html": comparison_page(summary)}
         if markdown:
             pages["report.md"] = comparison_markdown(summary)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from littoral.errors import InputError
 from littoral.memory import keep_freed_memory
 from littoral.scale.parts import Part
 from littoral.scale.predictor import Predictor, Setting
-from littoral.scale.tasks import RETRIES, Needs, require_room, room_for
+from littoral.scale.tasks import LOOK_AROUND_EVERY, RETRIES, Needs, ready_of, require_room, room_for
 
 LOOK_EVERY = 0.05
 """Seconds between two looks for finished parts. In between Python sleeps, so that Ctrl-C is heard at once."""
@@ -42,7 +43,7 @@ def predicted_by_workers(
     `workers`: how many; None: as many as the cluster has room for, each with `setting.threads` CPUs. An error that a
     part raises is raised here; then, and where nobody asks for more, the workers are ended.
 
-    Raises InputError where no machine has so many CPUs, and where workers are lost again and again.
+    Raises InputError where no machine has so many CPUs, or is left, and where workers are lost again and again.
     """
     import ray
 
@@ -70,9 +71,11 @@ def predicted_by_workers(
 
     for _ in range(pool):
         begin(actor.remote())
+    looked_around = time.monotonic()
+    asker = ThreadPoolExecutor(1)
     try:
         while left or any(number is not None for _, number, _ in busy.values()):
-            ready, _ = ray.wait(list(busy), num_returns=len(busy), timeout=0)
+            ready = ready_of(list(busy), asker)
             for call in ready:
                 worker, number, part = busy.pop(call)
                 calls[worker] -= 1
@@ -89,9 +92,15 @@ def predicted_by_workers(
                     left.appendleft((number, part))
                 if not calls[worker]:
                     begin(actor.remote())
-            if not ready:
-                time.sleep(LOOK_EVERY)
+            if ready:
+                looked_around = time.monotonic()
+                continue
+            if time.monotonic() - looked_around > LOOK_AROUND_EVERY:
+                require_room(needs, "worker")
+                looked_around = time.monotonic()
+            time.sleep(LOOK_EVERY)
     finally:
+        asker.shutdown()
         for worker, _, _ in busy.values():
             ray.kill(worker)
 

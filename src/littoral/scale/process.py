@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from littoral.differing import differences
@@ -14,6 +15,7 @@ from littoral.images.store import ImageStore
 from littoral.memory import keep_freed_memory
 from littoral.rows import ImageRows
 from littoral.studies.one_run import software
+from littoral.training.beforehand import Beforehand
 
 
 def prepared(identity: Mapping[str, Any], place: torch.device) -> torch.device:
@@ -33,3 +35,9 @@ def prepared(identity: Mapping[str, Any], place: torch.device) -> torch.device:
 def in_memory(data: ImageStore) -> ImageStore:
     """The images as one array: a file that they lie in is on this machine alone."""
     return replace(data, images=data.images[:]) if isinstance(data.images, ImageRows) else data
+
+
+def plain_arrays(features: Beforehand) -> Beforehand:
+    """The same as arrays that Ray shares among the tasks of a machine: of mapped ones each would get a copy."""
+    taps = [(branch, {name: np.asarray(found) for name, found in those.items()}) for branch, those in features.taps]
+    return replace(features, taps=taps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -62,6 +63,7 @@ class Calls(Generic[Argument]):
         self._remote = ray.remote(call).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)
         self._waiting: dict[Any, Argument] = {}
         self._ready: deque[Any] = deque()
+        self._asker = ThreadPoolExecutor(1)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -75,11 +77,9 @@ class Calls(Generic[Argument]):
 
         Raises InputError where no machine is left that has room for one.
         """
-        import ray
-
         start = looked_around = time.monotonic()
         while not self._ready:
-            ready, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)
+            ready = ready_of(list(self._waiting), self._asker)
             if ready:
                 self._ready.extend(ready)
                 break
@@ -95,6 +95,7 @@ class Calls(Generic[Argument]):
         """End the calls that are not done."""
         import ray
 
+        self._asker.shutdown()
         for reference in self._waiting:
             ray.cancel(reference)
 
@@ -146,6 +147,17 @@ def require_room(needs: Needs, what: str = "training") -> None:
         f"each {what} takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
         f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one {what}"
     )
+
+
+def ready_of(references: list[Any], asker: Executor) -> list[Any]:
+    """Those of these calls that are done by now, looked for in the thread of `asker`.
+
+    In the main thread Ray would hear Ctrl-C in the middle of looking, and lose what it raises or call it a SystemError.
+    """
+    import ray
+
+    ready, _ = asker.submit(ray.wait, references, num_returns=len(references), timeout=0).result()
+    return list(ready)
 
 
 def result_of(reference: Any) -> Any:

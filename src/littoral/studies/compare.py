@@ -113,7 +113,8 @@ def compare(
     place_of_runs = None if out is None else Path(out)
 
     def result() -> Comparison:
-        return Comparison(arms_with_runs(those, finished), len(finished) == len(tasks), settings, power, place_of_runs)
+        arms, complete = arms_with_runs(those, finished), len(finished) == len(tasks)
+        return Comparison(arms, complete, len(those), settings, power, place_of_runs)
 
     with contextlib.ExitStack() as stack:
         folder = None if out is None else stack.enter_context(opened(Path(out)))

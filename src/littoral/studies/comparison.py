@@ -22,12 +22,13 @@ SCHEMA = 1
 class Comparison:
     """The arms that have at least one run, and what they were given. `complete` once every arm has every seed.
 
-    `power_before`: which difference should show, in words, as said before training; None for one arm. `folder`: where
-    the runs are kept; None: nowhere.
+    `asked`: how many arms there will be. `power_before`: which difference should show, in words, as said before
+    training; None for one arm. `folder`: where the runs are kept; None: nowhere.
     """
 
     arms: tuple[Arm, ...]
     complete: bool
+    asked: int
     settings: dict[str, Any]
     power_before: str | None = None
     folder: Path | None = None
@@ -47,7 +48,7 @@ class Comparison:
         """The same from the first two seeds; None until every arm has them, and where no third was asked for."""
         seeds = self.settings["seeds"]
         first = [replace(arm, runs=tuple(run for run in arm.runs if run.seed in seeds[:2])) for arm in self.arms]
-        if len(seeds) < 3 or len(first) < 2 or any(len(arm.runs) < 2 for arm in first):
+        if len(seeds) < 3 or len(first) < max(self.asked, 2) or any(len(arm.runs) < 2 for arm in first):
             return None
         return power_after(first, len(seeds), self.settings["train_images"])
 

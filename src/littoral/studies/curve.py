@@ -28,7 +28,7 @@ from littoral.studies.curve_result import LearningCurve
 from littoral.studies.judge import judged
 from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.one_run import Study, Task, identity, surroundings
-from littoral.studies.pictures import pictures, write_pictures
+from littoral.studies.pictures import pictures, remove_pictures, write_pictures
 from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of_rest
 from littoral.studies.results import ResultsFolder, opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
@@ -104,7 +104,7 @@ def curve(
     chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:
-        require_results_folder(Path(out))
+        require_results_folder(Path(out), of_budgets=True)
     data = with_ties(data)
     # a split or budget that cannot be is refused before hours of training
     whole = {seed: parts_of(data, seed, None) for seed in seeds_from(first_seed, seeds)}
@@ -188,9 +188,14 @@ def curve(
         tell(whole_result)
         if folder is not None:
             write_atomically(folder.path / "curve.png", curve_png(whole_result))
-            if following is not None:
+            # what an earlier call left, with other arms or images, is not of these results
+            if following is None:
+                (folder.path / "label_next.csv").unlink(missing_ok=True)
+            else:
                 write_atomically(folder.path / "label_next.csv", following.to_csv().encode())
-            if following is not None and following.images:
+            if following is None or not following.images:
+                remove_pictures(folder.path)
+            else:
                 rows = np.sort(np.array([image.row for image in following.images[:PICTURES]], np.int64))
                 write_pictures(folder.path, pictures(pool.images, rows, pool.names))
     return whole_result

@@ -8,11 +8,15 @@ import numpy as np
 
 from littoral.studies.curve_findings import STEPS
 from littoral.studies.curve_result import LearningCurve
+from littoral.words import count
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Told apart by people who see fewer colours than others (Okabe and Ito); after the last the first comes again."""
 
 MARKERS = "osD^vPX"
+
+OVER = {"seeds": "seeds", "images": "test images"}
+"""What intervals speak of, in words."""
 
 APART = 0.03
 """By how much of itself the place of an arm is moved from that of its neighbour, so that bars lie side by side."""
@@ -75,11 +79,10 @@ def curve_png(found: LearningCurve) -> bytes:
     axes.xaxis.set_major_formatter(plain)
     axes.yaxis.set_major_formatter(plain)
     axes.grid(which="major", alpha=0.25)
-    axes.set_title(
-        f"preset {found.settings['preset']}: mean of {len(found.settings['seeds'])} seeds, 95 % intervals",
-        fontsize=10,
-    )
+    seeds, over = count(len(found.settings["seeds"]), "seed"), found.points[max(budgets)][0].ci95_over
+    title = f"preset {found.settings['preset']}: mean of {seeds}, 95 % intervals over {OVER[over]}"
+    axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
     content = io.BytesIO()
-    figure.savefig(content, format="png")
+    figure.savefig(content, format="png", metadata={"Title": title})
     return content.getvalue()

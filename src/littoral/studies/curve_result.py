@@ -12,6 +12,7 @@ from littoral.studies import advice
 from littoral.studies.curve_findings import ClassErrors, Fit, Points, fits, pairs_of_budgets
 from littoral.studies.judge import judged, pair_json
 from littoral.studies.label_next import LabelNext
+from littoral.studies.runs import one_test_set
 
 SCHEMA = 1
 """Version of the JSON that `LearningCurve.to_json` gives."""
@@ -32,6 +33,11 @@ class LearningCurve:
     classes: tuple[ClassErrors, ...] = ()
     label_next: LabelNext | None = None
     folder: Path | None = None
+
+    @property
+    def one_test_set(self) -> bool:
+        """Whether all runs were tested on the same images, as in data that came split; else each seed has its own."""
+        return one_test_set([arm for arms in self.points.values() for arm in arms])
 
     @property
     def finished(self) -> int:
@@ -79,6 +85,7 @@ class LearningCurve:
             "schema": SCHEMA,
             "complete": self.complete,
             **self.settings,
+            "one_test_set": self.one_test_set,
             "arms": list(
                 {
                     arm.name: {

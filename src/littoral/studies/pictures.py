@@ -55,6 +55,11 @@ def write_pictures(folder: Path, kept: Pictures) -> None:
     write_atomically(folder / "pictures.npz", content)
 
 
+def remove_pictures(folder: Path) -> None:
+    """Leave none of an earlier call in a study's folder."""
+    (folder / "pictures.npz").unlink(missing_ok=True)
+
+
 def read_pictures(folder: Path) -> Pictures | None:
     """Those of the study; None where none were kept. Raises InputError for a file that is damaged."""
     path = folder / "pictures.npz"

@@ -18,9 +18,15 @@ from urllib.parse import unquote
 
 from littoral.differing import differences, in_words
 from littoral.errors import InputError
-from littoral.files import held_alone, require_folder, write_atomically
+from littoral.files import held_alone, require_folder, require_none_of, write_atomically
 from littoral.studies.stored import StoredRun, read_run, run_bytes
 from littoral.words import count
+
+WRITTEN = ("results.json", "report.html", "pictures.npz")
+"""What is written beside the runs of any study."""
+
+WRITTEN_OF_BUDGETS = ("curve.png", "label_next.csv")
+"""And of one of several budgets."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +112,15 @@ class ResultsFolder:
                 yield run
 
 
-def require_results_folder(path: Path) -> None:
-    """Raise InputError unless a study could begin or go on in the folder `path`."""
+def require_results_folder(path: Path, of_budgets: bool = False) -> None:
+    """Raise InputError unless a study could begin or go on in the folder `path`, with nothing of others replaced.
+
+    `of_budgets`: for a study of several budgets.
+    """
     require_folder(path)
-    if (path / "results.json").exists() and not (path / "runs").is_dir():
-        raise InputError(f"{path / 'results.json'} is there already, without runs: name another folder, or delete it")
+    results = path / "results.json"
+    if not (path / "runs").is_dir() or not (results.exists() or ResultsFolder(path).count()):
+        require_none_of(WRITTEN + (WRITTEN_OF_BUDGETS if of_budgets else ()), path, "runs")
 
 
 @contextmanager
@@ -122,7 +132,7 @@ def opened(path: Path, of_budgets: bool = False) -> Iterator[ResultsFolder]:
     On Windows, and on file systems that know no locks, two may be at work in it at once: each file is whole all the
     same, and runs that both do are equal.
     """
-    require_results_folder(path)
+    require_results_folder(path, of_budgets)
     (path / "runs").mkdir(parents=True, exist_ok=True)
     with held_alone(path / ".lock", str(path)):
         folder = ResultsFolder(path)

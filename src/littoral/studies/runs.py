@@ -134,11 +134,14 @@ def one_test_set(arms: Sequence[Arm]) -> bool:
     return all(np.array_equal(run.index, runs[0].index) for run in runs)
 
 
-def intervals_in_words(seeds: int, one_test_set: bool) -> str:
-    """What the intervals of arms with so many runs speak of, after "intervals are"."""
+def intervals_in_words(seeds: int, one_test_set: bool | None) -> str:
+    """What the intervals of arms with so many runs speak of, after "intervals are".
+
+    `one_test_set`: as the function of this name; None, where it is not known, leaves it unsaid.
+    """
     if seeds == 1:
         return "over test images, for this one seed: other seeds may differ by more"
-    tested = "on the same test images" if one_test_set else "each on test images of its own"
+    tested = {True: ", on the same test images", False: ", each on test images of its own", None: ""}[one_test_set]
     if seeds < LEAST_SEEDS:
-        return f"over test images, for these {seeds} seeds, {tested}: other seeds may differ by more"
-    return f"of the mean over {seeds} seeds, {tested}"
+        return f"over test images, for these {seeds} seeds{tested}: other seeds may differ by more"
+    return f"of the mean over {seeds} seeds{tested}"

@@ -16,8 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from littoral.differing import differences
 from littoral.errors import InputError
-from littoral.files import held_alone, require_folder, write_atomically
+from littoral.files import held_alone, require_folder, require_none_of, write_atomically
 from littoral.studies.tune_result import Candidate
+
+WRITTEN = ("results.json", "preset.toml", "front.png")
+"""What is written beside the candidates, at the end."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,11 @@ class TuneFolder:
 
 
 def require_tune_folder(path: Path) -> None:
-    """Raise InputError unless a search could begin or go on in the folder `path`."""
+    """Raise InputError unless a search could begin or go on in the folder `path`, with nothing of others replaced."""
     require_folder(path)
-    if (path / "results.json").exists() and not (path / "candidates").is_dir():
-        raise InputError(
-            f"{path / 'results.json'} is there already, without candidates: name another folder, or delete it"
-        )
+    results = path / "results.json"
+    if not (path / "candidates").is_dir() or not (results.exists() or TuneFolder(path).files()):
+        require_none_of(WRITTEN, path, "candidates")
 
 
 @contextmanager
