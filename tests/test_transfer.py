@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 import littoral as lt
+from littoral.cli.interrupt import Interrupted
 from littoral.errors import InputError
 from littoral.images.seen import seen_in
 from littoral.images.store import ImageStore
@@ -29,8 +31,9 @@ from littoral.nn.inference import (
 )
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve
-from littoral.training import choose, presets
+from littoral.training import choose, loop, presets
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
+from littoral.training.checkpoint import save_checkpoint
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
 from littoral.training.run import fit_arm
@@ -219,6 +222,35 @@ def test_a_time_budget_is_refused_before_features_and_left_out_by_auto(
     )
 
 
+def test_a_checkpoint_is_gone_on_from_by_the_preset_that_was_chosen_and_by_no_other(
+    stripes: ImageStore, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "PRESETS", presets.PRESETS | {"few": replace(get_preset("tiny"), name="few")})
+    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.ones(len(part), bool))
+    monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
+    photos, checkpoint = folder(tmp_path / "photos", stripes), tmp_path / "m.checkpoint"
+    options = ["--epochs", "2", "--calibrate", "none", "--out", tmp_path / "m", "--json"]
+
+    def cut_off(*state) -> None:  # type: ignore[no-untyped-def]
+        save_checkpoint(*state)
+        raise Interrupted("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", cut_off)
+        assert call("fit", photos, "--preset", "auto", *options)[0] == 130
+    left = checkpoint.read_bytes()
+    code, _, err = call("fit", photos, "--preset", "probe", *options[2:], "--resume")
+    assert code == 2
+    assert "m.checkpoint is of another run, as this one, arm fused of preset probe, keeps none" in err
+    assert checkpoint.read_bytes() == left
+    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
+    code, out, err = call("fit", photos, "--preset", "auto", *options, "--resume")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["auto"]["preset"], told["auto"]["why"]) == ("few", "few, as in the run that was interrupted")
+    assert not checkpoint.exists()
+
+
 def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "SECONDS", 2.0)
     monkeypatch.setattr(choose, "MOST_IMAGES", 24)
@@ -254,7 +286,7 @@ def test_a_study_chooses_once(
     code, printed, err = call(command, photos, *options, "--seeds", "2")  # goes on, and keeps to it
     assert code == 0, err
     assert len(looked) == 1
-    assert "auto: probe, as it was chosen for the runs that are there" in err
+    assert "auto: probe, as it was chosen for what is there" in err
     assert json.loads(printed)["auto"] == first["auto"]
     assert first["auto"]["why"] in (out / "report.html").read_text()
 

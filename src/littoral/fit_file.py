@@ -84,7 +84,8 @@ def fit_file(
     `workers`: who trains together, the trainings of a calibration too; see `fit_arm`.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
-    overwritten, and a finished model file that there is nothing to resume for.
+    overwritten or is of a run that this one cannot go on from, and a finished model file that there is nothing to
+    resume for.
     """
     height, width, channels = data.images.shape[1:]
     config = get_arm(preset, arm, (channels, height, width), len(data.class_names))
@@ -112,6 +113,13 @@ def fit_file(
     train_part, test_part = _parts(data, seed, labels_per_class)
     if unlabelled is not None:
         unlabelled = unlabelled[~np.isin(pixel_hashes(unlabelled), pixel_hashes(test_part.images))]
+    spread = unlabelled is not None and len(unlabelled) > 0 and preset.unlabelled is not None
+    keeps = not preset.arms[arm].linear and not spread
+    if checkpoint.exists() and not keeps:
+        raise InputError(
+            f"{checkpoint} is of another run, as this one, arm {arm} of preset {preset.name}, keeps none: "
+            "give the options of that run, or delete it and leave --resume out"
+        )
     of_train = of_test = seconds = None
     if preset.arms[arm].linear and can_be_beforehand(config):
         start = time.perf_counter()
@@ -165,7 +173,8 @@ def fit_file(
         "macro_f1": figures.macro_f1,
     }
     save_model(trained, target, slim)
-    checkpoint.unlink(missing_ok=True)
+    if keeps:  # any other file of that name is not of this run
+        checkpoint.unlink(missing_ok=True)
     return trained
 
 

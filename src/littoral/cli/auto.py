@@ -25,14 +25,14 @@ def read_and_choose(
 ) -> tuple[Loaded, Choice]:
     """The images in the form that the chosen preset takes, and what chose it; it is told on standard error.
 
-    `kept`: what was chosen before, in the folder of a study that goes on; nothing is tried then.
+    `kept`: what was chosen before, by a study or a run that goes on; nothing is tried then.
     """
     from littoral.images.load import LARGEST
     from littoral.training.choose import MOST_IMAGES, choice_for, side_to_try
     from littoral.training.presets import get_preset
 
     if kept is not None:
-        say(f"auto: {kept.preset}, as it was chosen for the runs that are there")
+        say(f"auto: {kept.preset}, as it was chosen for what is there")
         return read(largest=get_preset(kept.preset).largest), kept
     loaded = read(largest=LARGEST)
     if not quiet:

@@ -129,7 +129,8 @@ def fit(
     from littoral.held_out import WAYS
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.choose import AUTO
+    from littoral.training.checkpoint import preset_behind
+    from littoral.training.choose import AUTO, Choice
     from littoral.training.presets import get_arm, get_preset, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
@@ -184,15 +185,17 @@ def fit(
         quiet,
     )
     choice = None
+    checkpoint = checkpoint_of(target)
     if automatic:
-        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet)
+        begun = preset_behind(checkpoint) if resume else None  # by the clock it could come out otherwise this time
+        kept = None if begun is None else Choice(begun, {}, {}, 0, 0.0, f"{begun}, as in the run that was interrupted")
+        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet, kept)
         named = get_preset(choice.preset)
         if time_budget is not None and named.linear:
             say(f"preset {named.name} is fitted at once: --time-budget has nothing to cut short")
             time_budget = None
     else:
         loaded = read(largest=None if named is None else named.largest)
-    checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(
             "a run with --unlabelled keeps no checkpoint and has no time budget: leave the other option out"
