@@ -200,6 +200,12 @@ def test_auto_takes_what_tells_most_of_the_training_images_right(
     few = choose.choose_preset(stripes.subset(np.arange(3)), 0, CPU)
     assert few.preset == "probe"
     assert "there is nothing to check on" in few.why
+    people = np.array([1, 1, 0, 2, 0, 0, 0, 1, 1, 1, 2, 1, 2, 0])  # no two parts of them have both classes each
+    of_people = replace(stripes.subset(np.flatnonzero(stripes.labels < 2)[: len(people)]), groups=people)
+    of_people = replace(of_people, labels=np.array([0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1]), class_names=("a", "b"))
+    grouped = choose.choose_preset(of_people, 0, CPU)
+    assert (grouped.preset, grouped.accuracies) == ("probe", {})
+    assert grouped.why.startswith("probe, by rule, as there is nothing to check on: found no 2 folds")
     monkeypatch.setattr(presets, "FEW_LABELS", 10)
     many = choose.choose_preset(stripes, 0, CPU)
     assert (many.preset, many.accuracies) == ("swift", {})
@@ -247,7 +253,7 @@ def test_a_checkpoint_is_gone_on_from_by_the_preset_that_was_chosen_and_by_no_ot
     code, out, err = call("fit", photos, "--preset", "auto", *options, "--resume")
     assert code == 0, err
     told = json.loads(out)
-    assert (told["auto"]["preset"], told["auto"]["why"]) == ("few", "few, as in the run that was interrupted")
+    assert (told["auto"]["preset"], told["auto"]["why"]) == ("few", "few, as in the interrupted run")
     assert not checkpoint.exists()
 
 

@@ -188,8 +188,8 @@ def fit(
     checkpoint = checkpoint_of(target)
     if automatic:
         begun = preset_behind(checkpoint) if resume else None  # by the clock it could come out otherwise this time
-        kept = None if begun is None else Choice(begun, {}, {}, 0, 0.0, f"{begun}, as in the run that was interrupted")
-        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet, kept)
+        before = None if begun is None else Choice(begun, {}, {}, 0, 0.0, f"{begun}, as in the interrupted run")
+        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet, before)
         named = get_preset(choice.preset)
         if time_budget is not None and named.linear:
             say(f"preset {named.name} is fitted at once: --time-budget has nothing to cut short")

@@ -42,7 +42,7 @@ UNTRAINED = ("probe", "transfer")
 """Of equal ones the first is taken, after the trained one."""
 
 UNCHECKED = ("transfer", "probe")
-"""With one label a class there is nothing to check on; then the first of these that can be."""
+"""With one label a class, or groups that no folds part, nothing can be checked; then the first of these that can be."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     """The preset of the best cross-validated accuracy among `few`, `probe` and `transfer`.
 
     `store`: training images; `large`: the same ones, in the same order, for a preset that takes larger images than
-    `few`. Folds keep together what must not be parted. With more than `FEW_LABELS` images a class nothing is tried:
-    there are enough to train a network.
+    `few`. Folds keep together what must not be parted; where there are none such, `UNCHECKED` says which preset it is.
+    With more than `FEW_LABELS` images a class nothing is tried: there are enough to train a network.
     """
     start = time.perf_counter()
     trained = default_preset(store.labels)
@@ -130,11 +130,15 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     able, refused = _able(part)
     ties = tied_images(part)
     least = min(len(np.unique(ties[part.labels == label])) for label in np.unique(part.labels))
+    by_rule = next((name for name in UNCHECKED if name in able), trained.name)
     if least < 2:
-        name = next((name for name in UNCHECKED if name in able), trained.name)
-        why = f"{name}, by rule: with one image of a class there is nothing to check on"
-        return Choice(name, {}, refused, 0, time.perf_counter() - start, why)
-    folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
+        why = f"{by_rule}, by rule: with one image of a class there is nothing to check on"
+        return Choice(by_rule, {}, refused, 0, time.perf_counter() - start, why)
+    try:
+        folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
+    except InputError as error:
+        why = f"{by_rule}, by rule, as there is nothing to check on: {error}"
+        return Choice(by_rule, {}, refused, 0, time.perf_counter() - start, why)
     right = {trained.name: _trained_right(trained, part, folds, seed, device)}
     right |= {name: _fitted_right(preset, seen[name], folds, seed, device) for name, preset in able.items()}
     accuracies = {name: float(found.mean()) for name, found in right.items()}
