@@ -28,6 +28,7 @@ from littoral.training.loop import Observer, Workers
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
+from littoral.training.tensorboard import Several
 from littoral.training.tuning import Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
 
@@ -70,6 +71,7 @@ def fit_file(
     choice: Choice | None = None,
     tuning: Tuning | None = None,
     workers: Workers | None = None,
+    curves: Observer | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -81,7 +83,8 @@ def fit_file(
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
     the record says how long it took to have those of the training part. `choice`: what chose the preset. `tuning`: how
     the pretrained network of such an arm is tuned after the fit, and kept where that helps, see `with_tuning`.
-    `workers`: who trains together, the trainings of a calibration too; see `fit_arm`.
+    `workers`: who trains together, the trainings of a calibration too; see `fit_arm`. `curves`: who follows, as
+    `observer` does, the trainings of the model that is kept, and neither a calibration's nor a trial of the tuning.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
     overwritten or is of a run that this one cannot go on from, and a finished model file that there is nothing to
@@ -127,6 +130,13 @@ def fit_file(
         seconds = round(time.perf_counter() - start, 3)
         of_test = _features(config, test_part, device, on_features)
 
+    whole = 0  # images that the model is trained on that is kept; a trial of the tuning has fewer
+
+    def following(rows: NDArray[np.int64]) -> Observer:
+        nonlocal whole
+        whole = max(whole, len(rows))
+        return observer if curves is None or len(rows) < whole else Several([observer, curves])
+
     def first(rows: NDArray[np.int64]) -> TrainedModel:
         return fit_arm(
             preset,
@@ -135,7 +145,7 @@ def fit_file(
             train_part if len(rows) == len(train_part) else train_part.subset(rows),
             seed,
             device,
-            observer,
+            following(rows),
             checkpoint=checkpoint,
             resume=resume,
             shown=test_part if preset.shows_test_accuracy else None,
@@ -154,7 +164,7 @@ def fit_file(
 
     def tune(probe: TrainedModel, rows: NDArray[np.int64], tuning: Tuning) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
-        return finetuned(probe, tuning, part, seed, device, observer, features=known)
+        return finetuned(probe, tuning, part, seed, device, following(rows), features=known)
 
     fit = Fit(first, again)
     if tuning is not None:

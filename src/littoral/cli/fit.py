@@ -123,7 +123,8 @@ def fit(
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
     from littoral.calibrate import require_max_error
-    from littoral.cli.log import followed, log_folder
+    from littoral.cli.log import drawn, log_folder
+    from littoral.cli.progress import follow
     from littoral.errors import InputError
     from littoral.fit_file import checkpoint_of, fit_file, preset_for
     from littoral.held_out import WAYS
@@ -212,7 +213,8 @@ def fit(
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
         with (
-            followed(f"{chosen.name} {arm}", quiet, curves) as observer,
+            follow(f"{chosen.name} {arm}", quiet) as observer,
+            drawn(curves) as drawing,
             bar("computing features", quiet) as on_features,
             asked.connected(target, quiet) as together,
         ):
@@ -237,6 +239,7 @@ def fit(
                 choice=choice,
                 tuning=tuning,
                 workers=together,
+                curves=drawing,
             )
     except Interrupted:
         kept = "no epoch was finished, so nothing is kept"
@@ -316,7 +319,8 @@ def _what_became_of(found: dict[str, Any]) -> str:
     """What the record says of images without a label, in a sentence."""
     count = f"{found['images']:,} images without a label"
     if found["held_out"] is None:
-        return f"{count} were trained on; one label a class is too few to check whether they help"
+        why = "a class has one label alone, or images that belong together"
+        return f"{count} were trained on; whether they help cannot be checked: {why}"
     checked = (
         f"of {found['held_out']:,} labels held out, {found['alone']:,} were told right without them, "
         f"{found['spread']:,} with them"

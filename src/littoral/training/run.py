@@ -164,6 +164,7 @@ def fit_arm(
             lambda number: seeded_model(config, number),
             np.concatenate([store.images[:], unlabelled]),
             store.labels,
+            tied_images(store),
             len(store.class_names),
             spec,
             recipe,
