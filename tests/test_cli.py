@@ -540,6 +540,30 @@ BAD = {
     "epochs 0": (["fit", "mnist", "--epochs", "0"], "epochs must be at least 1, got 0"),
     "epochs of words": (["fit", "mnist", "--epochs", "many"], "--epochs"),
     "epochs and steps": (["fit", "mnist", "--epochs", "1", "--steps", "1"], "not both"),
+    "steps of what is fitted at once": (
+        ["fit", "nowhere", "--preset", "probe", "--steps", "3"],
+        "arm fused of preset probe is fitted at once, not in steps: leave steps out",
+    ),
+    "epochs of an arm that is fitted at once": (
+        ["fit", "mnist", "--arm", "probe", "--epochs", "3"],
+        "is fitted at once, not in steps: leave epochs out",
+    ),
+    "epochs of arms that are fitted at once": (
+        ["compare", "nowhere", "--preset", "probe", "--epochs", "3"],
+        "arms fused, shallow and deep of preset probe are fitted at once, not in steps: leave epochs out",
+    ),
+    "steps of an only arm that is fitted at once": (
+        ["curve", "mnist", "--arms", "probe", "--steps", "3"],
+        "is fitted at once, not in steps: leave steps out",
+    ),
+    "epochs of an arm beside that is fitted at once": (
+        ["compare", "mnist", "--beside", "probe:fused@3"],
+        "arm fused of preset probe is fitted at once, not in steps: leave epochs out",
+    ),
+    "errors of no calibration": (
+        ["fit", "nowhere", "--calibrate", "none", "--max-error", "0.1"],
+        "leave it out, or --calibrate none",
+    ),
     "seed below 0": (["fit", "mnist", "--seed", "-1", "--steps", "1"], "Invalid value for '--seed'"),
     "seed too large": (["fit", "mnist", "--seed", str(10**20)], "Invalid value for '--seed'"),
     "seeds 0": (["compare", "mnist", "--seeds", "0"], "'--seeds': Input should be greater than or equal to 1"),

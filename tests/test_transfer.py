@@ -233,6 +233,10 @@ def test_a_time_budget_is_refused_before_features_and_left_out_by_auto(
     code, _, err = call("fit", photos, "--preset", "auto", "--time-budget", "5", "--out", tmp_path / "m")
     assert code == 0, err
     assert "preset probe is fitted at once: --time-budget has nothing to cut short" in err
+    code, _, err = call("fit", photos, "--preset", "auto", "--steps", "5", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert "preset probe is fitted at once: --steps has nothing to cut short" in err
+    assert compare(stripes, "auto", ["only-hog"], seeds=1, steps=5).settings["recipe"]["steps"] is None
     assert lt.FusionClassifier("auto", time_budget=5).fit(stripes.images, stripes.labels).model_.record["preset"] == (
         "probe"
     )

@@ -32,6 +32,9 @@ from littoral.training.tensorboard import Several
 from littoral.training.tuning import Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
 
+MAX_ERROR = 0.01
+"""Share of errors that accepted answers may have where nobody says otherwise."""
+
 
 def checkpoint_of(target: Path) -> Path:
     """Where the state of an unfinished run lies: beside the model file that it will become."""
@@ -64,7 +67,7 @@ def fit_file(
     time_budget: float | None = None,
     unlabelled: NDArray[np.uint8] | None = None,
     calibrate: Way = "none",
-    max_error: float = 0.01,
+    max_error: float = MAX_ERROR,
     tell: Callable[[str], None] = lambda line: None,
     slim: bool = False,
     on_features: Callable[[int, int], None] = lambda done, total: None,

@@ -49,6 +49,20 @@ def read_and_choose(
     return loaded, choice
 
 
+def length_left(
+    choice: Choice, epochs: int | None, steps: int | None, time_budget: float | None = None
+) -> tuple[int | None, int | None, float | None]:
+    """The same lengths, or none, which is told on standard error, where the chosen preset trains nothing."""
+    from littoral.training.presets import get_preset
+
+    given = {"--epochs": epochs, "--steps": steps, "--time-budget": time_budget}
+    asked = [name for name, length in given.items() if length is not None]
+    if not asked or not get_preset(choice.preset).linear:
+        return epochs, steps, time_budget
+    say(f"preset {choice.preset} is fitted at once: {asked[0]} has nothing to cut short")
+    return None, None, None
+
+
 def _larger(loaded: Loaded, large: Loaded) -> Larger:
     """The rows of the same images: their order goes by their pixels."""
     import numpy as np

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.auto import read_and_choose
+from littoral.cli.auto import length_left, read_and_choose
 from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
@@ -67,8 +67,9 @@ def fit(
         ),
     ] = "auto",
     max_error: Annotated[
-        float, typer.Option(help="Share of errors that the answers a calibrated model accepts may have.")
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Share of errors that the answers a calibrated model accepts may have.", show_default="0.01"),
+    ] = None,
     slim: Annotated[
         bool,
         typer.Option(
@@ -126,13 +127,13 @@ def fit(
     from littoral.cli.log import drawn, log_folder
     from littoral.cli.progress import follow
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, fit_file, preset_for
+    from littoral.fit_file import MAX_ERROR, checkpoint_of, fit_file, preset_for
     from littoral.held_out import WAYS
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
     from littoral.training.checkpoint import preset_behind
     from littoral.training.choose import AUTO, Choice
-    from littoral.training.presets import get_arm, get_preset, require_weights
+    from littoral.training.presets import get_arm, get_preset, require_length, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
     from littoral.training.tuning import STAGES, TUNING, Tuning, require_tunable
@@ -157,6 +158,9 @@ def fit(
                 "--slim and --resume out, or --tune"
             )
     calibrating = one_of("--calibrate", calibrate, WAYS)
+    if max_error is not None and calibrating == "none":
+        raise InputError("--max-error is of a calibrated model's answers: leave it out, or --calibrate none")
+    max_error = MAX_ERROR if max_error is None else max_error
     require_max_error(max_error)
     asked = Asked(ray, workers, storage)
     asked.require(time_budget, unlabelled, preset, arm)
@@ -169,7 +173,9 @@ def fit(
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
-        if tuning is not None:
+        if tuning is None:
+            require_length(named, [arm], epochs, steps)
+        else:
             require_tunable(named, arm, get_arm(named, arm, (3, named.largest, named.largest), 2))
     read = partial(
         read_data,
@@ -192,9 +198,7 @@ def fit(
         before = None if begun is None else Choice(begun, {}, {}, 0, 0.0, f"{begun}, as in the interrupted run")
         loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet, before)
         named = get_preset(choice.preset)
-        if time_budget is not None and named.linear:
-            say(f"preset {named.name} is fitted at once: --time-budget has nothing to cut short")
-            time_budget = None
+        epochs, steps, time_budget = length_left(choice, epochs, steps, time_budget)
     else:
         loaded = read(largest=None if named is None else named.largest)
     if unlabelled is not None and (resume or time_budget is not None):
@@ -204,6 +208,8 @@ def fit(
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
     chosen = preset_for(loaded.store, seed, labels_per_class) if named is None else named
+    if tuning is None:
+        require_length(chosen, [arm], epochs, steps)
     others = None
     if unlabelled is not None:
         if chosen.unlabelled is None:
