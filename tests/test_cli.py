@@ -154,6 +154,25 @@ def test_fit_without_a_name_says_where_the_model_is(call: Callable) -> None:
     assert "test" not in err  # only article shows test accuracy before the end
 
 
+def test_fit_without_a_name_replaces_no_model(call: Callable, part_of_mnist: ImageStore) -> None:
+    for version in ("birds.v1", "birds.v2"):
+        for number in range(20):
+            label = str(part_of_mnist.labels[number] % 2)
+            Path(version, label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(part_of_mnist.images[number, :, :, 0]).save(Path(version, label, f"{number}.png"))
+    for version in ("birds.v1", "birds.v2"):
+        assert call("fit", version, "--preset", "tiny", "--steps", "1", "--quiet", *PLAIN)[0] == 0
+    first = Path("birds.v1-tiny-fused-seed0.safetensors").read_bytes()
+    for more in ((), ("--resume",)):
+        code, _, err = call("fit", "birds.v1", "--preset", "tiny", "--steps", "2", "--quiet", *PLAIN, *more)
+        assert code == 2
+        assert err == (
+            "littoral: birds.v1-tiny-fused-seed0.safetensors is there already: "
+            "give --out with another name, or that one to replace it\n"
+        )
+    assert Path("birds.v1-tiny-fused-seed0.safetensors").read_bytes() == first
+
+
 @pytest.fixture
 def many() -> str:
     """Of each of two classes 20 images more for training than are few, and 25 for testing, of 8 × 8 pixels."""

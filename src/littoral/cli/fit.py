@@ -167,9 +167,10 @@ def fit(
     place = choose_device(device)
     set_threads(asked.threads(threads))
     curves = log_folder(log)
-    parts = [Path(data).resolve().stem, *([] if preset is None else [Path(preset).stem]), arm, f"seed{seed}"]
-    target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
+    target = out if out is not None else _usual_name(data, preset, arm, seed)
     require_model_place(target)  # before images are read
+    if out is None and target.exists() and not (resume and checkpoint_of(target).exists()):
+        raise InputError(f"{target} is there already: give --out with another name, or that one to replace it")
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
@@ -305,6 +306,13 @@ def fit(
             f"{_accepts(trained.calibration)}"
             f"model file: {target}"
         )
+
+
+def _usual_name(data: str, preset: str | None, arm: str, seed: int) -> Path:
+    """The model file where no --out names one: by the data, without the ending of a file, and by the options."""
+    place = Path(data).resolve()
+    parts = [place.name if place.is_dir() else place.stem, *([] if preset is None else [Path(preset).stem])]
+    return Path(f"{'-'.join([*parts, arm, f'seed{seed}'])}.safetensors")
 
 
 def _unlabelled(
