@@ -155,6 +155,25 @@ def test_fit_without_a_name_says_where_the_model_is(call: Callable) -> None:
     assert "test" not in err  # only article shows test accuracy before the end
 
 
+def test_fit_without_a_name_replaces_no_model(call: Callable, part_of_mnist: ImageStore) -> None:
+    for version in ("birds.v1", "birds.v2"):
+        for number in range(20):
+            label = str(part_of_mnist.labels[number] % 2)
+            Path(version, label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(part_of_mnist.images[number, :, :, 0]).save(Path(version, label, f"{number}.png"))
+    for version in ("birds.v1", "birds.v2"):
+        assert call("fit", version, "--preset", "tiny", "--steps", "1", "--quiet", *PLAIN)[0] == 0
+    first = Path("birds.v1-tiny-fused-seed0.safetensors").read_bytes()
+    for more in ((), ("--resume",)):
+        code, _, err = call("fit", "birds.v1", "--preset", "tiny", "--steps", "2", "--quiet", *PLAIN, *more)
+        assert code == 2
+        assert err == (
+            "littoral: birds.v1-tiny-fused-seed0.safetensors is there already: "
+            "give --out with another name, or that one to replace it\n"
+        )
+    assert Path("birds.v1-tiny-fused-seed0.safetensors").read_bytes() == first
+
+
 @pytest.fixture
 def many() -> str:
     """Of each of two classes 20 images more for training than are few, and 25 for testing, of 8 × 8 pixels."""
@@ -560,6 +579,30 @@ BAD = {
     "epochs 0": (["fit", "mnist", "--epochs", "0"], "epochs must be at least 1, got 0"),
     "epochs of words": (["fit", "mnist", "--epochs", "many"], "--epochs"),
     "epochs and steps": (["fit", "mnist", "--epochs", "1", "--steps", "1"], "not both"),
+    "steps of what is fitted at once": (
+        ["fit", "nowhere", "--preset", "probe", "--steps", "3"],
+        "arm fused of preset probe is fitted at once, not in steps: leave steps out",
+    ),
+    "epochs of an arm that is fitted at once": (
+        ["fit", "mnist", "--arm", "probe", "--epochs", "3"],
+        "is fitted at once, not in steps: leave epochs out",
+    ),
+    "epochs of arms that are fitted at once": (
+        ["compare", "nowhere", "--preset", "probe", "--epochs", "3"],
+        "arms fused, shallow and deep of preset probe are fitted at once, not in steps: leave epochs out",
+    ),
+    "steps of an only arm that is fitted at once": (
+        ["curve", "mnist", "--arms", "probe", "--steps", "3"],
+        "is fitted at once, not in steps: leave steps out",
+    ),
+    "epochs of an arm beside that is fitted at once": (
+        ["compare", "mnist", "--beside", "probe:fused@3"],
+        "arm fused of preset probe is fitted at once, not in steps: leave epochs out",
+    ),
+    "errors of no calibration": (
+        ["fit", "nowhere", "--calibrate", "none", "--max-error", "0.1"],
+        "leave it out, or --calibrate none",
+    ),
     "seed below 0": (["fit", "mnist", "--seed", "-1", "--steps", "1"], "Invalid value for '--seed'"),
     "seed too large": (["fit", "mnist", "--seed", str(10**20)], "Invalid value for '--seed'"),
     "seeds 0": (["compare", "mnist", "--seeds", "0"], "'--seeds': Input should be greater than or equal to 1"),

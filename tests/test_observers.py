@@ -52,6 +52,12 @@ def test_curves_for_tensorboard(
     assert losses[0].value > losses[1].value > 0
     assert {"steps/accuracy", "steps/images_per_second", "plan/steps"} <= set(curves.Tags()["scalars"])
 
+    longer = ("--epochs", "2", "--out", tmp_path / "m2", "--log", f"tensorboard:{tmp_path / 'folds'}")
+    assert call("fit", *common, *longer, "--calibrate", "folds")[0] == 0
+    folds = EventAccumulator(str(tmp_path / "folds"))
+    folds.Reload()
+    assert [event.step for event in folds.Scalars("epochs/loss")] == [10, 20]  # and not those of the calibration
+
     assert call("compare", *common, "--steps", "2", "--seeds", "1", "--arms", "fused,deep")[0] == 0
     assert {path.name for path in (tmp_path / "curves").iterdir() if path.is_dir()} == {"fused-s0", "deep-s0"}
 

@@ -145,6 +145,28 @@ def test_one_label_a_class_cannot_be_checked(
     assert found["held_out"] is None
 
 
+def test_images_that_belong_together_are_on_one_side_of_the_check(
+    short: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people wrote the digits: the check is one from the other. Of one alone there is nothing to check."""
+    labelled, others, _ = digits
+    sides: list[set[int]] = []
+    people = np.arange(50) % 5 % 2
+    of_image = {image.tobytes(): person for image, person in zip(labelled.images[:], people.tolist(), strict=True)}
+
+    def kept(model, images, spec):  # type: ignore[no-untyped-def]
+        sides.append({of_image[image.tobytes()] for image in images})
+        return np.zeros((len(images), 10))
+
+    monkeypatch.setattr(semi, "predict_probabilities", kept)
+    found = fit(short, replace(labelled, groups=people), others[:60]).record["unlabelled"]
+    assert found["held_out"] == 50
+    assert sorted(sides, key=min) == [{0}, {1}]
+    alone = fit(short, replace(labelled, groups=0 * people), others[:60]).record["unlabelled"]
+    assert alone["used"]
+    assert alone["held_out"] is None
+
+
 def test_rows_without_a_label_in_python(
     short: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore]
 ) -> None:

@@ -333,6 +333,9 @@ def test_the_record_is_plain_json_and_says_how_the_model_was_made(parts: tuple[I
         ({"epochs": 1, "warmup": 1.0}, "warmup"),
         ({"epochs": 1, "label_smoothing": 1.0}, "label_smoothing"),
         ({"epochs": 1, "average": 1.0}, "average"),
+        ({"steps": 9, "min_steps": 4}, "min_steps goes with epochs"),
+        ({"epochs": 1, "weight_decay": 0.1}, "are adamw's, adam has neither"),
+        ({"epochs": 1, "warmup": 0.1}, "are adamw's, adam has neither"),
     ],
 )
 def test_recipes_that_cannot_be_are_refused(given: dict[str, float], words: str) -> None:

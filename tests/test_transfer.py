@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from PIL import Image
 
 import littoral as lt
+from littoral.cli.interrupt import Interrupted
 from littoral.errors import InputError
 from littoral.images.seen import seen_in
+from littoral.images.splits import label_budget, train_test
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
 from littoral.nn import weights
@@ -29,8 +32,9 @@ from littoral.nn.inference import (
 )
 from littoral.studies.compare import compare
 from littoral.studies.curve import curve
-from littoral.training import choose, presets
+from littoral.training import choose, loop, presets
 from littoral.training.beforehand import can_be_beforehand, features_beforehand
+from littoral.training.checkpoint import save_checkpoint
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
 from littoral.training.run import fit_arm
@@ -39,6 +43,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 Call = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")
+
+
+def none_right(preset, part, *_):  # type: ignore[no-untyped-def]
+    """In place of a training: it tells no image right, and had all its steps."""
+    return np.zeros(len(part), bool), 1.0
+
+
+def all_right(preset, part, *_):  # type: ignore[no-untyped-def]
+    return np.ones(len(part), bool), 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +210,12 @@ def test_auto_takes_what_tells_most_of_the_training_images_right(
     few = choose.choose_preset(stripes.subset(np.arange(3)), 0, CPU)
     assert few.preset == "probe"
     assert "there is nothing to check on" in few.why
+    people = np.array([1, 1, 0, 2, 0, 0, 0, 1, 1, 1, 2, 1, 2, 0])  # no two parts of them have both classes each
+    of_people = replace(stripes.subset(np.flatnonzero(stripes.labels < 2)[: len(people)]), groups=people)
+    of_people = replace(of_people, labels=np.array([0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1]), class_names=("a", "b"))
+    grouped = choose.choose_preset(of_people, 0, CPU)
+    assert (grouped.preset, grouped.accuracies) == ("probe", {})
+    assert grouped.why.startswith("probe, by rule, as there is nothing to check on: found no 2 folds")
     monkeypatch.setattr(presets, "FEW_LABELS", 10)
     many = choose.choose_preset(stripes, 0, CPU)
     assert (many.preset, many.accuracies) == ("swift", {})
@@ -209,14 +228,84 @@ def test_a_time_budget_is_refused_before_features_and_left_out_by_auto(
     code, _, err = call("fit", photos, "--preset", "probe", "--time-budget", "5", "--out", tmp_path / "m", "--quiet")
     assert (code, passes) == (2, [])
     assert err == "littoral: arm fused of preset probe is fitted at once, not in steps: leave the time budget out\n"
-    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
+    monkeypatch.setattr(choose, "_trained_right", none_right)
     monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
     code, _, err = call("fit", photos, "--preset", "auto", "--time-budget", "5", "--out", tmp_path / "m")
     assert code == 0, err
     assert "preset probe is fitted at once: --time-budget has nothing to cut short" in err
+    code, _, err = call("fit", photos, "--preset", "auto", "--steps", "5", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert "preset probe is fitted at once: --steps has nothing to cut short" in err
+    assert compare(stripes, "auto", ["only-hog"], seeds=1, steps=5).settings["recipe"]["steps"] is None
     assert lt.FusionClassifier("auto", time_budget=5).fit(stripes.images, stripes.labels).model_.record["preset"] == (
         "probe"
     )
+
+
+def test_auto_looks_at_no_label_beyond_the_budget_and_trains_no_longer_than_the_preset(
+    stripes: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[np.ndarray] = []
+
+    def looking(preset, part, *_):  # type: ignore[no-untyped-def]
+        looked.append(part.images[:])
+        return none_right(preset, part)
+
+    monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
+    numbered = replace(stripes, images=np.array(stripes.images))
+    numbered.images[:, 0, 0, 0] = np.arange(60)
+    order = np.random.default_rng(1).permutation(60)
+    larger = choose.Larger(numbered.subset(order), np.argsort(order))
+    with monkeypatch.context() as patch:
+        patch.setattr(choose, "_trained_right", looking)
+        choose.choice_for(numbered, 0, 8, CPU, larger)
+    train = train_test(numbered, 0)[0]
+    budget = train.images[label_budget(train.labels, 8, 0)][:, 0, 0, 0]
+    trained_on_larger = train_test(larger.store, 0)[0].images[:, 0, 0, 0]
+    assert set(looked[0][:, 0, 0, 0]) == set(budget) & set(trained_on_larger)
+
+    short = replace(get_preset("tiny"), name="few", recipe=get_preset("tiny").recipe.lasting(steps=7))
+    monkeypatch.setattr(presets, "PRESETS", presets.PRESETS | {"few": short})
+    lengths: list[int] = []
+
+    def followed(*given, **named):  # type: ignore[no-untyped-def]
+        model = fit_arm(*given, **named)
+        lengths.append(model.record["steps"])
+        return model
+
+    monkeypatch.setattr(choose, "fit_arm", followed)
+    why = choose.choose_preset(numbered, 0, CPU).why
+    assert lengths[:3] == [7, 7, 7]
+    assert "(few had at most 20 s a fold); it took" in why
+
+
+def test_a_checkpoint_is_gone_on_from_by_the_preset_that_was_chosen_and_by_no_other(
+    stripes: ImageStore, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "PRESETS", presets.PRESETS | {"few": replace(get_preset("tiny"), name="few")})
+    monkeypatch.setattr(choose, "_trained_right", all_right)
+    monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
+    photos, checkpoint = folder(tmp_path / "photos", stripes), tmp_path / "m.checkpoint"
+    options = ["--epochs", "2", "--calibrate", "none", "--out", tmp_path / "m", "--json"]
+
+    def cut_off(*state) -> None:  # type: ignore[no-untyped-def]
+        save_checkpoint(*state)
+        raise Interrupted("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", cut_off)
+        assert call("fit", photos, "--preset", "auto", *options)[0] == 130
+    left = checkpoint.read_bytes()
+    code, _, err = call("fit", photos, "--preset", "probe", *options[2:], "--resume")
+    assert code == 2
+    assert "m.checkpoint is of another run, as this one, arm fused of preset probe, keeps none" in err
+    assert checkpoint.read_bytes() == left
+    monkeypatch.setattr(choose, "_trained_right", none_right)
+    code, out, err = call("fit", photos, "--preset", "auto", *options, "--resume")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["auto"]["preset"], told["auto"]["why"]) == ("few", "few, as in the interrupted run")
+    assert not checkpoint.exists()
 
 
 def test_a_classifier_with_auto_tells_what_chose_it(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,11 +325,11 @@ def test_a_study_chooses_once(
     monkeypatch.setattr(weights, "_place", lambda published: None)  # so that transfer cannot be
     looked: list[int] = []
 
-    def none_right(preset, part, folds, seed, device):  # type: ignore[no-untyped-def]
+    def looking(preset, part, folds, seed, device):  # type: ignore[no-untyped-def]
         looked.append(len(part))
-        return np.zeros(len(part), bool)
+        return np.zeros(len(part), bool), 1.0
 
-    monkeypatch.setattr(choose, "_trained_right", none_right)
+    monkeypatch.setattr(choose, "_trained_right", looking)
     photos, out = folder(tmp_path / "photos", stripes), tmp_path / "out"
     options = ["--preset", "auto", "--arms", "only-hog", "--out", out, "--json"]
     options += ["--budgets", "8"] if command == "curve" else ["--labels-per-class", "9"]
@@ -254,13 +343,13 @@ def test_a_study_chooses_once(
     code, printed, err = call(command, photos, *options, "--seeds", "2")  # goes on, and keeps to it
     assert code == 0, err
     assert len(looked) == 1
-    assert "auto: probe, as it was chosen for the runs that are there" in err
+    assert "auto: probe, as it was chosen for what is there" in err
     assert json.loads(printed)["auto"] == first["auto"]
     assert first["auto"]["why"] in (out / "report.html").read_text()
 
 
 def test_in_python_a_study_chooses_too(stripes: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "_trained_right", lambda preset, part, *_: np.zeros(len(part), bool))
+    monkeypatch.setattr(choose, "_trained_right", none_right)
     monkeypatch.setattr(choose, "UNTRAINED", ("probe",))
     result = compare(stripes, "auto", ["only-hog"], seeds=1)
     assert result.settings["preset"] == result.settings["auto"]["preset"] == "probe"
@@ -279,13 +368,16 @@ def test_transfer_is_tried_on_images_as_large_as_it_is_fitted_on(
         tried[preset.name] = part.images[:]
         return np.full(len(part), preset.name == "transfer")
 
-    monkeypatch.setattr(choose, "_trained_right", right)
+    monkeypatch.setattr(choose, "_trained_right", lambda *given: (right(*given), 0.5))
     monkeypatch.setattr(choose, "_fitted_right", right)
     photos, model = folder(tmp_path / "photos", large), tmp_path / "m"
     options = ["--arm", "only-stage1", "--calibrate", "none", "--out", model, "--json"]
     code, _, err = call("fit", photos, "--preset", "auto", *options)
     assert code == 0, err
-    assert "few 0.0 %, probe 0.0 %, transfer 100.0 % at 96×80 pixels (few had at most" in err
+    assert (
+        "few 0.0 %, probe 0.0 %, transfer 100.0 % at 96×80 pixels (few had at most 20 s a fold, enough for 50 % of its"
+        in err
+    )
     assert {name: images.shape[1:3] for name, images in tried.items()} == {
         "few": (64, 52),
         "probe": (64, 52),

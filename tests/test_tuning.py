@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 import littoral as lt
@@ -34,6 +35,7 @@ from littoral.training.loop import Silent
 from littoral.training.presets import Preset, get_arm, get_preset
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, fit_arm
+from littoral.training.tensorboard import TensorBoard
 from littoral.training.tuning import TUNING, Tuning, finetuned, stages_to_learn
 from littoral.tried_tuning import TriedTuning, judged
 
@@ -137,6 +139,21 @@ def test_it_is_kept_where_it_helps(faint: ImageStore, mine: Preset, tmp_path: Pa
             predict_probabilities(model.model, faint.images, model.image),
             predict_probabilities(tuned.model, faint.images, tuned.image),
         )
+
+
+def test_curves_are_of_the_fit_and_of_the_tuning_that_is_kept_one_after_the_other(
+    faint: ImageStore, mine: Preset, tmp_path: Path
+) -> None:
+    curves = TensorBoard(tmp_path / "curves")
+    tuned = fitted(faint, mine, tmp_path, curves=curves, calibrate="folds")
+    curves.close()
+    assert tuned.record["tuning"]["kept"]
+    drawn = EventAccumulator(str(tmp_path / "curves"))
+    drawn.Reload()
+    images = [(event.step, event.value) for event in drawn.Scalars("plan/images")]
+    fit = tuned.record["history"][0]["step"]
+    assert images == [(0, 240), (fit, 240)]
+    assert drawn.Scalars("epochs/loss")[-1].step == fit + tuned.record["steps"]
 
 
 def test_it_is_not_kept_where_labels_are_random(senseless: ImageStore, mine: Preset, tmp_path: Path) -> None:

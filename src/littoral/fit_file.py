@@ -28,8 +28,12 @@ from littoral.training.loop import Observer, Workers
 from littoral.training.presets import Preset, default_preset, get_arm
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, fit_arm
+from littoral.training.tensorboard import Several
 from littoral.training.tuning import Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
+
+MAX_ERROR = 0.01
+"""Share of errors that accepted answers may have where nobody says otherwise."""
 
 
 def checkpoint_of(target: Path) -> Path:
@@ -63,13 +67,14 @@ def fit_file(
     time_budget: float | None = None,
     unlabelled: NDArray[np.uint8] | None = None,
     calibrate: Way = "none",
-    max_error: float = 0.01,
+    max_error: float = MAX_ERROR,
     tell: Callable[[str], None] = lambda line: None,
     slim: bool = False,
     on_features: Callable[[int, int], None] = lambda done, total: None,
     choice: Choice | None = None,
     tuning: Tuning | None = None,
     workers: Workers | None = None,
+    curves: Observer | None = None,
 ) -> TrainedModel:
     """Train on the training part of `data`, test once on the rest, write the model file; its record holds the test.
 
@@ -81,10 +86,12 @@ def fit_file(
     in all) while features are computed for an arm that trains nothing; the cache keeps them, and `features_seconds` of
     the record says how long it took to have those of the training part. `choice`: what chose the preset. `tuning`: how
     the pretrained network of such an arm is tuned after the fit, and kept where that helps, see `with_tuning`.
-    `workers`: who trains together, the trainings of a calibration too; see `fit_arm`.
+    `workers`: who trains together, the trainings of a calibration too; see `fit_arm`. `curves`: who follows, as
+    `observer` does, the trainings of the model that is kept, and neither a calibration's nor a trial of the tuning.
 
     What cannot work is refused, with InputError, before anything is trained: among it a checkpoint that would be
-    overwritten, and a finished model file that there is nothing to resume for.
+    overwritten or is of a run that this one cannot go on from, and a finished model file that there is nothing to
+    resume for.
     """
     height, width, channels = data.images.shape[1:]
     config = get_arm(preset, arm, (channels, height, width), len(data.class_names))
@@ -112,12 +119,26 @@ def fit_file(
     train_part, test_part = _parts(data, seed, labels_per_class)
     if unlabelled is not None:
         unlabelled = unlabelled[~np.isin(pixel_hashes(unlabelled), pixel_hashes(test_part.images))]
+    spread = unlabelled is not None and len(unlabelled) > 0 and preset.unlabelled is not None
+    keeps = not preset.arms[arm].linear and not spread
+    if checkpoint.exists() and not keeps:
+        raise InputError(
+            f"{checkpoint} is of another run, as this one, arm {arm} of preset {preset.name}, keeps none: "
+            "give the options of that run, or delete it and leave --resume out"
+        )
     of_train = of_test = seconds = None
     if preset.arms[arm].linear and can_be_beforehand(config):
         start = time.perf_counter()
         of_train = _features(config, train_part, device, on_features)
         seconds = round(time.perf_counter() - start, 3)
         of_test = _features(config, test_part, device, on_features)
+
+    whole = 0  # images that the model is trained on that is kept; a trial of the tuning has fewer
+
+    def following(rows: NDArray[np.int64]) -> Observer:
+        nonlocal whole
+        whole = max(whole, len(rows))
+        return observer if curves is None or len(rows) < whole else Several([observer, curves])
 
     def first(rows: NDArray[np.int64]) -> TrainedModel:
         return fit_arm(
@@ -127,7 +148,7 @@ def fit_file(
             train_part if len(rows) == len(train_part) else train_part.subset(rows),
             seed,
             device,
-            observer,
+            following(rows),
             checkpoint=checkpoint,
             resume=resume,
             shown=test_part if preset.shows_test_accuracy else None,
@@ -146,7 +167,7 @@ def fit_file(
 
     def tune(probe: TrainedModel, rows: NDArray[np.int64], tuning: Tuning) -> TrainedModel:
         part, known = train_part.subset(rows), None if of_train is None else of_train[rows]
-        return finetuned(probe, tuning, part, seed, device, observer, features=known)
+        return finetuned(probe, tuning, part, seed, device, following(rows), features=known)
 
     fit = Fit(first, again)
     if tuning is not None:
@@ -165,7 +186,8 @@ def fit_file(
         "macro_f1": figures.macro_f1,
     }
     save_model(trained, target, slim)
-    checkpoint.unlink(missing_ok=True)
+    if keeps:  # any other file of that name is not of this run
+        checkpoint.unlink(missing_ok=True)
     return trained
 
 

@@ -25,14 +25,14 @@ def read_and_choose(
 ) -> tuple[Loaded, Choice]:
     """The images in the form that the chosen preset takes, and what chose it; it is told on standard error.
 
-    `kept`: what was chosen before, in the folder of a study that goes on; nothing is tried then.
+    `kept`: what was chosen before, by a study or a run that goes on; nothing is tried then.
     """
     from littoral.images.load import LARGEST
     from littoral.training.choose import MOST_IMAGES, choice_for, side_to_try
     from littoral.training.presets import get_preset
 
     if kept is not None:
-        say(f"auto: {kept.preset}, as it was chosen for the runs that are there")
+        say(f"auto: {kept.preset}, as it was chosen for what is there")
         return read(largest=get_preset(kept.preset).largest), kept
     loaded = read(largest=LARGEST)
     if not quiet:
@@ -47,6 +47,20 @@ def read_and_choose(
             say(f"auto: {named.name} was tried on images of {LARGEST} pixels at most, as there are many to read again")
         return large or read(largest=named.largest), choice
     return loaded, choice
+
+
+def length_left(
+    choice: Choice, epochs: int | None, steps: int | None, time_budget: float | None = None
+) -> tuple[int | None, int | None, float | None]:
+    """The same lengths, or none, which is told on standard error, where the chosen preset trains nothing."""
+    from littoral.training.presets import get_preset
+
+    given = {"--epochs": epochs, "--steps": steps, "--time-budget": time_budget}
+    asked = [name for name, length in given.items() if length is not None]
+    if not asked or not get_preset(choice.preset).linear:
+        return epochs, steps, time_budget
+    say(f"preset {choice.preset} is fitted at once: {asked[0]} has nothing to cut short")
+    return None, None, None
 
 
 def _larger(loaded: Loaded, large: Loaded) -> Larger:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.auto import read_and_choose
+from littoral.cli.auto import length_left, read_and_choose
 from littoral.cli.data import data_json, parse_size, read_data, require_place
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -81,7 +81,7 @@ def compare(
     from littoral.training.presets import get_preset
     from littoral.training.run import choose_device
 
-    way = balance_asked(preset, epochs, steps, balance)
+    way = balance_asked(preset, names_in(arms), epochs, steps, balance)
     if not 0 < expected_error <= 0.5:
         raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
     require_preset_weights(preset, names_in(arms))
@@ -109,6 +109,7 @@ def compare(
     if preset == AUTO:
         place = choose_device(device)
         loaded, asked = read_and_choose(read, seed, labels_per_class, place, quiet, kept_choice(out))
+        epochs, steps, _ = length_left(asked, epochs, steps)
     else:
         loaded = read(largest=None if preset is None else get_preset(preset).largest)
     with followed(out, quiet, ray, curves) as following:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from littoral.cli import options
-from littoral.cli.auto import read_and_choose
+from littoral.cli.auto import length_left, read_and_choose
 from littoral.cli.data import data_json, parse_size, read_data, read_unlabelled, require_place
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
@@ -84,7 +84,7 @@ def curve(
     from littoral.training.presets import get_preset
     from littoral.training.run import choose_device
 
-    way = balance_asked(preset, epochs, steps, balance)
+    way = balance_asked(preset, names_in(arms), epochs, steps, balance)
     amounts = None if budgets is None else _parse_budgets(budgets)
     require_preset_weights(preset, names_in(arms))
     set_threads(threads)
@@ -112,6 +112,7 @@ def curve(
         loaded, asked = read_and_choose(
             read, seed, None if amounts is None else max(amounts), place, quiet, kept_choice(out)
         )
+        epochs, steps, _ = length_left(asked, epochs, steps)
     else:
         loaded = read(largest=None if preset is None else get_preset(preset).largest)
     others, names = None, list(loaded.names)

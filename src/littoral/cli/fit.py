@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from littoral.cli import options
-from littoral.cli.auto import read_and_choose
+from littoral.cli.auto import length_left, read_and_choose
 from littoral.cli.data import bar, data_json, one_of, parse_size, read_data, read_unlabelled
 from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
@@ -67,8 +67,9 @@ def fit(
         ),
     ] = "auto",
     max_error: Annotated[
-        float, typer.Option(help="Share of errors that the answers a calibrated model accepts may have.")
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Share of errors that the answers a calibrated model accepts may have.", show_default="0.01"),
+    ] = None,
     slim: Annotated[
         bool,
         typer.Option(
@@ -123,14 +124,16 @@ def fit(
     Example: littoral fit mnist --preset article --epochs 3 --out digits.safetensors
     """
     from littoral.calibrate import require_max_error
-    from littoral.cli.log import followed, log_folder
+    from littoral.cli.log import drawn, log_folder
+    from littoral.cli.progress import follow
     from littoral.errors import InputError
-    from littoral.fit_file import checkpoint_of, fit_file, preset_for
+    from littoral.fit_file import MAX_ERROR, checkpoint_of, fit_file, preset_for
     from littoral.held_out import WAYS
     from littoral.model_file import require_model_place
     from littoral.nn.cost import model_cost
-    from littoral.training.choose import AUTO
-    from littoral.training.presets import get_arm, get_preset, require_weights
+    from littoral.training.checkpoint import preset_behind
+    from littoral.training.choose import AUTO, Choice
+    from littoral.training.presets import get_arm, get_preset, require_length, require_weights
     from littoral.training.recipe import BALANCES
     from littoral.training.run import choose_device
     from littoral.training.tuning import STAGES, TUNING, Tuning, require_tunable
@@ -155,19 +158,25 @@ def fit(
                 "--slim and --resume out, or --tune"
             )
     calibrating = one_of("--calibrate", calibrate, WAYS)
+    if max_error is not None and calibrating == "none":
+        raise InputError("--max-error is of a calibrated model's answers: leave it out, or --calibrate none")
+    max_error = MAX_ERROR if max_error is None else max_error
     require_max_error(max_error)
     asked = Asked(ray, workers, storage)
     asked.require(time_budget, unlabelled, preset, arm)
     place = choose_device(device)
     set_threads(asked.threads(threads))
     curves = log_folder(log)
-    parts = [Path(data).resolve().stem, *([] if preset is None else [Path(preset).stem]), arm, f"seed{seed}"]
-    target = out if out is not None else Path(f"{'-'.join(parts)}.safetensors")
+    target = out if out is not None else _usual_name(data, preset, arm, seed)
     require_model_place(target)  # before images are read
+    if out is None and target.exists() and not (resume and checkpoint_of(target).exists()):
+        raise InputError(f"{target} is there already: give --out with another name, or that one to replace it")
     if named is not None:
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
-        if tuning is not None:
+        if tuning is None:
+            require_length(named, [arm], epochs, steps)
+        else:
             require_tunable(named, arm, get_arm(named, arm, (3, named.largest, named.largest), 2))
     read = partial(
         read_data,
@@ -184,15 +193,15 @@ def fit(
         quiet,
     )
     choice = None
+    checkpoint = checkpoint_of(target)
     if automatic:
-        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet)
+        begun = preset_behind(checkpoint) if resume else None  # by the clock it could come out otherwise this time
+        before = None if begun is None else Choice(begun, {}, {}, 0, 0.0, f"{begun}, as in the interrupted run")
+        loaded, choice = read_and_choose(read, seed, labels_per_class, place, quiet, before)
         named = get_preset(choice.preset)
-        if time_budget is not None and named.linear:
-            say(f"preset {named.name} is fitted at once: --time-budget has nothing to cut short")
-            time_budget = None
+        epochs, steps, time_budget = length_left(choice, epochs, steps, time_budget)
     else:
         loaded = read(largest=None if named is None else named.largest)
-    checkpoint = checkpoint_of(target)
     if unlabelled is not None and (resume or time_budget is not None):
         raise InputError(
             "a run with --unlabelled keeps no checkpoint and has no time budget: leave the other option out"
@@ -200,6 +209,8 @@ def fit(
     if resume and not checkpoint.exists() and not target.exists():
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
     chosen = preset_for(loaded.store, seed, labels_per_class) if named is None else named
+    if tuning is None:
+        require_length(chosen, [arm], epochs, steps)
     others = None
     if unlabelled is not None:
         if chosen.unlabelled is None:
@@ -209,7 +220,8 @@ def fit(
         others = _unlabelled(unlabelled, loaded.store, seed, labels_per_class, quiet)
     try:
         with (
-            followed(f"{chosen.name} {arm}", quiet, curves) as observer,
+            follow(f"{chosen.name} {arm}", quiet) as observer,
+            drawn(curves) as drawing,
             bar("computing features", quiet) as on_features,
             asked.connected(target, quiet) as together,
         ):
@@ -234,6 +246,7 @@ def fit(
                 choice=choice,
                 tuning=tuning,
                 workers=together,
+                curves=drawing,
             )
     except Interrupted:
         kept = "no epoch was finished, so nothing is kept"
@@ -295,6 +308,13 @@ def fit(
         )
 
 
+def _usual_name(data: str, preset: str | None, arm: str, seed: int) -> Path:
+    """The model file where no --out names one: by the data, without the ending of a file, and by the options."""
+    place = Path(data).resolve()
+    parts = [place.name if place.is_dir() else place.stem, *([] if preset is None else [Path(preset).stem])]
+    return Path(f"{'-'.join([*parts, arm, f'seed{seed}'])}.safetensors")
+
+
 def _unlabelled(
     where: str, store: ImageStore, seed: int, labels_per_class: int | None, quiet: bool
 ) -> NDArray[np.uint8]:
@@ -313,7 +333,8 @@ def _what_became_of(found: dict[str, Any]) -> str:
     """What the record says of images without a label, in a sentence."""
     count = f"{found['images']:,} images without a label"
     if found["held_out"] is None:
-        return f"{count} were trained on; one label a class is too few to check whether they help"
+        why = "a class has one label alone, or images that belong together"
+        return f"{count} were trained on; whether they help cannot be checked: {why}"
     checked = (
         f"of {found['held_out']:,} labels held out, {found['alone']:,} were told right without them, "
         f"{found['spread']:,} with them"

@@ -26,17 +26,26 @@ def log_folder(text: str | None) -> Path | None:
 
 
 @contextmanager
-def followed(title: str, quiet: bool, log: Path | None) -> Iterator[Observer]:
-    """What `follow` gives and, with a folder, one that writes curves into it."""
-    from littoral.cli.progress import follow
-    from littoral.training.tensorboard import Several, TensorBoard
+def drawn(log: Path | None) -> Iterator[Observer]:
+    """One that writes curves into this folder; without a folder, one that does nothing."""
+    from littoral.training.loop import Silent
+    from littoral.training.tensorboard import TensorBoard
 
-    with follow(title, quiet) as progress:
-        if log is None:
-            yield progress
-            return
-        curves = TensorBoard(log)
-        try:
-            yield Several([progress, curves])
-        finally:
-            curves.close()
+    if log is None:
+        yield Silent()
+        return
+    curves = TensorBoard(log)
+    try:
+        yield curves
+    finally:
+        curves.close()
+
+
+@contextmanager
+def followed(title: str, quiet: bool, log: Path | None) -> Iterator[Observer]:
+    """What `follow` and `drawn` give, as one."""
+    from littoral.cli.progress import follow
+    from littoral.training.tensorboard import Several
+
+    with follow(title, quiet) as progress, drawn(log) as curves:
+        yield Several([progress, curves])

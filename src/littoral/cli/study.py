@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from littoral.training.recipe import Balance
 
 
-def balance_asked(preset: str | None, epochs: int | None, steps: int | None, balance: str | None) -> Balance | None:
+def balance_asked(
+    preset: str | None, arms: list[str] | None, epochs: int | None, steps: int | None, balance: str | None
+) -> Balance | None:
     """`--balance`; an unknown preset, and a length or balance that it cannot have, are refused before images are read.
 
     Raises InputError for them.
     """
     from littoral.training.choose import AUTO
-    from littoral.training.presets import get_preset
+    from littoral.training.presets import get_preset, require_length
     from littoral.training.recipe import BALANCES
 
     way = None if balance is None else one_of("--balance", balance, BALANCES)
-    get_preset("swift" if preset in (None, AUTO) else preset).recipe.lasting(epochs, steps, way)
+    named = get_preset("swift" if preset in (None, AUTO) else preset)
+    named.recipe.lasting(epochs, steps, way)
+    require_length(named, named.compared if arms is None else arms, epochs, steps)
     return way
 
 

@@ -8,13 +8,15 @@ tested on, where data did not come split; it is one of three presets, the same f
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from littoral.images.store import ImageStore
 from littoral.training.choose import AUTO, Choice, choose_preset
-from littoral.training.presets import Preset, default_preset, get_preset
+from littoral.training.presets import Preset, default_preset, get_preset, require_length
+from littoral.training.recipe import Balance, Recipe
 
 Asked = str | Preset | Choice | None
 """A preset's name, or `auto`; a Preset of one's own; what chose one before; None: by the number of labels."""
@@ -47,3 +49,20 @@ def preset_for(asked: Asked, train: ImageStore, seed: int, place: torch.device) 
         return default_preset(train.labels), None
     choice = choose_preset(train, seed, place)
     return get_preset(choice.preset), choice
+
+
+def recipe_of(
+    chosen: Preset,
+    choice: Choice | None,
+    arms: Sequence[str] | None,
+    epochs: int | None,
+    steps: int | None,
+    balance: Balance | None,
+) -> Recipe:
+    """How `arms` of a preset (None: its own choice) are trained. Where `auto` chose one that trains nothing, the length
+    that was asked for is left out; of one that was named, InputError says that all of these arms have none.
+    """
+    if choice is not None and chosen.linear:
+        return chosen.recipe.lasting(balance=balance)
+    require_length(chosen, chosen.compared if arms is None else arms, epochs, steps)
+    return chosen.recipe.lasting(epochs, steps, balance)

@@ -16,7 +16,7 @@ import numpy as np
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
-from littoral.studies.auto import Asked, known_preset, preset_for
+from littoral.studies.auto import Asked, known_preset, preset_for, recipe_of
 from littoral.studies.comparison import Comparison
 from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties
 from littoral.studies.for_report import keep_pictures
@@ -83,7 +83,7 @@ def compare(
     first = parts[first_seed]
     if chosen is None:
         chosen, choice = preset_for(preset, data.subset(first.train), first_seed, place)
-    recipe = chosen.recipe.lasting(epochs, steps, balance)
+    recipe = recipe_of(chosen, choice, arms, epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, beside, balance)
     study = Study(data, identity(data, chosen, recipe, place) | {"labels_per_class": labels_per_class}, place)
     power = None

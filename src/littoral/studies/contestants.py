@@ -21,7 +21,7 @@ from littoral.nn.onnx_session import runtime_for
 from littoral.nn.own_code import own_code
 from littoral.training.arms import Described
 from littoral.training.beforehand import can_be_beforehand
-from littoral.training.presets import Preset, get_arm, get_preset
+from littoral.training.presets import Preset, get_arm, get_preset, require_length
 from littoral.training.recipe import Balance, Recipe
 
 
@@ -130,5 +130,6 @@ def _other(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:
     match = re.fullmatch(r"([^:@]+):([^:@]+)(?:@(\d{1,6}))?", text)
     if match is None:
         raise InputError(f"expected PRESET:ARM or PRESET:ARM@EPOCHS, such as article:fused@1, got {text!r}")
-    preset = get_preset(match[1])
-    return preset, match[2], preset.recipe.lasting(epochs=int(match[3]) if match[3] else None, balance=balance)
+    preset, epochs = get_preset(match[1]), int(match[3]) if match[3] else None
+    require_length(preset, [match[2]], epochs, steps=None)
+    return preset, match[2], preset.recipe.lasting(epochs, balance=balance)

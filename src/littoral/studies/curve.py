@@ -20,7 +20,7 @@ from littoral.files import write_atomically
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_from_bytes
 from littoral.studies.advice import too_few
-from littoral.studies.auto import Asked, known_preset, preset_for
+from littoral.studies.auto import Asked, known_preset, preset_for, recipe_of
 from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties, within_budget
 from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
@@ -121,7 +121,7 @@ def curve(
     )
     if chosen is None:
         chosen, choice = preset_for(preset, data.subset(parts[largest][first_seed].train), first_seed, place)
-    recipe = chosen.recipe.lasting(epochs, steps, balance)
+    recipe = recipe_of(chosen, choice, arms, epochs, steps, balance)
     those = contestants(data, chosen, recipe, arms, (), balance)
     study = Study(data, identity(data, chosen, recipe, place), place)
     given = {

@@ -97,14 +97,26 @@ def read_checkpoint(path: Path, identity: dict[str, object]) -> tuple[dict[str, 
 
 def planned_steps(path: Path, time_budget: float) -> int | None:
     """The steps that were set for the run behind a checkpoint by this time budget; None where it is of another run."""
+    identity = _identity(path)
+    steps: int | None = identity.get("recipe", {}).get("steps") if identity.get("time_budget") == time_budget else None
+    return steps
+
+
+def preset_behind(path: Path) -> str | None:
+    """The name of the preset of the run behind a checkpoint; None where there is none, or it cannot be read."""
+    name: str | None = _identity(path).get("preset")
+    return name
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Which run a checkpoint is of; empty where there is none that can be read."""
     try:
         with safe_open(path, framework="pt") as file:
             state: dict[str, Any] = json.loads((file.metadata() or {}).get("state", "{}"))
     except (SafetensorError, OSError):
-        return None
-    identity = state.get("identity", {})
-    steps: int | None = identity.get("recipe", {}).get("steps") if identity.get("time_budget") == time_budget else None
-    return steps
+        return {}
+    found: dict[str, Any] = state.get("identity", {})
+    return found
 
 
 def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ MOST_IMAGES = 600
 FOLDS = 3
 
 SECONDS = 60.0
-"""For the trainings of all folds together. What trains nothing takes as long as its features: some ms an image."""
+"""For the trainings of all folds together, of no more steps than the preset has. What trains nothing takes as long as
+its features: some ms an image."""
 
 CHECKED = "few"
 """The preset that is trained for the check, where it is the default; with more labels no check is needed."""
@@ -42,7 +43,7 @@ UNTRAINED = ("probe", "transfer")
 """Of equal ones the first is taken, after the trained one."""
 
 UNCHECKED = ("transfer", "probe")
-"""With one label a class there is nothing to check on; then the first of these that can be."""
+"""With one label a class, or groups that no folds part, nothing can be checked; then the first of these that can be."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,13 @@ def choice_for(
 ) -> Choice:
     """The preset for the training part of these images, or for so many labels a class of it; see `choose_preset`.
 
-    A split depends on the pixels: images that are tested on where they are `larger` are not looked at either. Where
-    that leaves a class without any, all are tried as they are in `data`.
+    The labels looked at are among those that a fit to `data` would have. A split depends on the pixels: images that are
+    tested on where they are `larger` are not looked at either. Where that leaves a class without any, all are tried as
+    they are in `data`.
     """
     train, _ = train_test_rows(data, seed)
     if labels_per_class is not None:
-        label_budget(data.labels[train], labels_per_class, seed)  # which may not be there
+        train = train[label_budget(data.labels[train], labels_per_class, seed)]
     if larger is not None:
         also, _ = train_test_rows(larger.store, seed)
         both = train[np.isin(larger.rows[train], also)]
@@ -90,9 +92,6 @@ def choice_for(
             train = both
         else:
             larger = None
-    if labels_per_class is not None:
-        least = int(np.unique(data.labels[train], return_counts=True)[1].min())
-        train = train[label_budget(data.labels[train], min(labels_per_class, least), seed)]
     large = None if larger is None else larger.store.subset(larger.rows[train])
     return choose_preset(data.subset(train), seed, device, large)
 
@@ -113,8 +112,8 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     """The preset of the best cross-validated accuracy among `few`, `probe` and `transfer`.
 
     `store`: training images; `large`: the same ones, in the same order, for a preset that takes larger images than
-    `few`. Folds keep together what must not be parted. With more than `FEW_LABELS` images a class nothing is tried:
-    there are enough to train a network.
+    `few`. Folds keep together what must not be parted; where there are none such, `UNCHECKED` says which preset it is.
+    With more than `FEW_LABELS` images a class nothing is tried: there are enough to train a network.
     """
     start = time.perf_counter()
     trained = default_preset(store.labels)
@@ -130,12 +129,17 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     able, refused = _able(part)
     ties = tied_images(part)
     least = min(len(np.unique(ties[part.labels == label])) for label in np.unique(part.labels))
+    by_rule = next((name for name in UNCHECKED if name in able), trained.name)
     if least < 2:
-        name = next((name for name in UNCHECKED if name in able), trained.name)
-        why = f"{name}, by rule: with one image of a class there is nothing to check on"
-        return Choice(name, {}, refused, 0, time.perf_counter() - start, why)
-    folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
-    right = {trained.name: _trained_right(trained, part, folds, seed, device)}
+        why = f"{by_rule}, by rule: with one image of a class there is nothing to check on"
+        return Choice(by_rule, {}, refused, 0, time.perf_counter() - start, why)
+    try:
+        folds = grouped_folds(part.labels, ties, min(FOLDS, least), seed)
+    except InputError as error:
+        why = f"{by_rule}, by rule, as there is nothing to check on: {error}"
+        return Choice(by_rule, {}, refused, 0, time.perf_counter() - start, why)
+    right = {}
+    right[trained.name], share = _trained_right(trained, part, folds, seed, device)
     right |= {name: _fitted_right(preset, seen[name], folds, seed, device) for name, preset in able.items()}
     accuracies = {name: float(found.mean()) for name, found in right.items()}
     best = max(accuracies, key=lambda name: accuracies[name])  # of equal ones the first
@@ -143,9 +147,10 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     told = ", ".join(
         f"{name} {100 * share:.1f} %{_size(seen.get(name, part), part)}" for name, share in accuracies.items()
     )
+    cut = "" if share == 1 else f", enough for {max(1, round(100 * share))} % of its steps"
     why = (
         f"{best}, by {folds.max() + 1}-fold cross-validation on {len(part):,} training images: {told} "
-        f"({trained.name} had at most {SECONDS / (folds.max() + 1):.0f} s a fold); it took {seconds:.0f} s"
+        f"({trained.name} had at most {SECONDS / (folds.max() + 1):.0f} s a fold{cut}); it took {seconds:.0f} s"
     )
     return Choice(best, accuracies, refused, len(part), seconds, why)
 
@@ -180,16 +185,24 @@ def _able(part: ImageStore) -> tuple[dict[str, Preset], dict[str, str]]:
 
 def _trained_right(
     preset: Preset, part: ImageStore, folds: Int64[np.ndarray, " n"], seed: int, device: torch.device
-) -> Bool[np.ndarray, " n"]:
-    """Which images a network tells right that was trained on the other folds, within its share of the time."""
-    right = np.zeros(len(part), bool)
+) -> tuple[Bool[np.ndarray, " n"], float]:
+    """Which images a network tells right that was trained on the other folds, within its share of the time.
+
+    And the share of its steps, 0 to 1, that it had time for, the least of all folds.
+    """
+    right, share = np.zeros(len(part), bool), 1.0
     for fold in range(folds.max() + 1):
         known, told = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         budget = SECONDS / (int(folds.max()) + 1)
-        model = fit_arm(preset, "fused", preset.recipe, part.subset(known), seed, device, Silent(), time_budget=budget)
+        most = preset.recipe.total_steps(len(known))
+        images = part.subset(known)
+        model = fit_arm(
+            preset, "fused", preset.recipe, images, seed, device, Silent(), time_budget=budget, most_steps=most
+        )
+        share = min(share, model.record["steps"] / most)
         probabilities = predict_probabilities(model.model, part.subset(told).images, model.image)
         right[told] = probabilities.argmax(1) == part.labels[told]
-    return right
+    return right, share
 
 
 def _fitted_right(

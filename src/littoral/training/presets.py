@@ -21,6 +21,7 @@ from littoral.training.arms import DEFAULT_ARMS, Arm, Build, arms_of
 from littoral.training.extract import BACKBONE_SIDE, LIGHT
 from littoral.training.feature_arms import arms_of_backbone, arms_of_fixed
 from littoral.training.recipe import Augment, Recipe
+from littoral.words import listed
 
 FEW_LABELS = 1000
 """Where no preset is named: `few` up to so many training images a class (on average), `swift` for more."""
@@ -99,6 +100,17 @@ def require_weights(preset: Preset, arms: Sequence[str]) -> None:
         for branch in get_arm(preset, arm, shape, 2).branches.values():
             if branch.given is not None:
                 branch.build(shape)
+
+
+def require_length(preset: Preset, arms: Sequence[str], epochs: int | None, steps: int | None) -> None:
+    """Raise InputError where a length is given though all of these arms are fitted at once. Unknown arms pass."""
+    if (epochs is None and steps is None) or not all(arm in preset.arms and preset.arms[arm].linear for arm in arms):
+        return
+    those = f"arm {arms[0]}" if len(arms) == 1 else f"arms {listed(arms)}"
+    raise InputError(
+        f"{those} of preset {preset.name} {'is' if len(arms) == 1 else 'are'} fitted at once, not in steps: "
+        f"leave {'epochs' if steps is None else 'steps'} out"
+    )
 
 
 def _fused_and_each_alone(

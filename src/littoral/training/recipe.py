@@ -19,6 +19,9 @@ BALANCES: tuple[Balance, ...] = get_args(Balance)
 SHORTEST_EPOCH = 50
 """Batches of an epoch at least, where batches are full: one of a few images would be over before it was noticed."""
 
+WARMUP = 0.2
+"""Share of the steps over which a rate rises where nobody says otherwise."""
+
 UNBALANCED = 2.0
 """Classes are called unbalanced where the largest has more than so many times the images of the smallest."""
 
@@ -54,8 +57,9 @@ class Augment:
 class Recipe:
     """How long and how to train. Exactly one of `epochs` (passes over the images) and `steps` (batches) is set.
 
-    `min_steps`: passes go on until there were so many batches. `full_batches`: a pass leaves out the images that do not
-    fill the last batch, and is repeated until there were SHORTEST_EPOCH batches; repeats and all are then one epoch.
+    `min_steps`: passes go on until there were so many batches; with `epochs` alone. `full_batches`: a pass leaves out
+    the images that do not fill the last batch, and is repeated until there were SHORTEST_EPOCH batches; repeats and all
+    are then one epoch.
 
     `optimiser`: `adam` as Keras computes it at a constant rate, or `adamw` with `weight_decay` and a rate that rises
     over the share `warmup` of the steps and then falls; see `optim.py`. Loss: cross-entropy, its targets smoothed by
@@ -84,7 +88,7 @@ class Recipe:
     min_steps: int = 0
     full_batches: bool = False
     weight_decay: float = 0.0
-    warmup: float = 0.2
+    warmup: float = WARMUP
     label_smoothing: float = 0.0
     branch_loss: float = 1.0
     average: float = 0.0
@@ -122,6 +126,16 @@ class Recipe:
             raise InputError(
                 "warmup is between 0 and 1, label_smoothing and average in [0, 1), "
                 f"got {self.warmup}, {self.label_smoothing}, {self.average}"
+            )
+        if self.steps is not None and self.min_steps:
+            raise InputError(
+                f"min_steps goes with epochs, since steps are the whole length: leave one of them out, "
+                f"got {self.min_steps} and {self.steps}"
+            )
+        if self.optimiser == "adam" and (self.weight_decay, self.warmup) != (0.0, WARMUP):
+            raise InputError(
+                "weight_decay and warmup are adamw's, adam has neither: leave them out or set the optimiser, "
+                f"got {self.weight_decay} and {self.warmup}"
             )
 
     def lasting(self, epochs: int | None = None, steps: int | None = None, balance: Balance | None = None) -> Recipe:

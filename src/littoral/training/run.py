@@ -76,6 +76,7 @@ def fit_arm(
     unlabelled: UInt8[np.ndarray, "m height width channels"] | None = None,
     features: Float32[np.ndarray, "n size"] | None = None,
     workers: Workers | None = None,
+    most_steps: int | None = None,
 ) -> TrainedModel:
     """Train one arm of a preset on all of `store`; `sample_weight`: how much each image counts, None: all alike.
 
@@ -83,6 +84,7 @@ def fit_arm(
     a few steps for the clock, and kept in the recipe of the result: the same call with that many steps and no budget
     gives the same weights. Where the machine becomes so slow that the budget would be passed by 5 %, the run is stopped
     before, and `stopped_early` in the record says so. A run that goes on from a checkpoint keeps the steps set then.
+    `most_steps`: steps that are set at most, however long the budget is.
 
     `unlabelled`: images of the same form without a label. Presets that can train on them do (see `semi.py`), and
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
@@ -123,6 +125,8 @@ def fit_arm(
             planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
             if voting:  # as many steps again
                 planned = max(1, planned // 2)
+            if most_steps is not None:
+                planned = min(planned, most_steps)
         recipe = recipe.lasting(steps=planned)
     origin: dict[str, Any] = {
         "preset": preset.name,
@@ -160,6 +164,7 @@ def fit_arm(
             lambda number: seeded_model(config, number),
             np.concatenate([store.images[:], unlabelled]),
             store.labels,
+            tied_images(store),
             len(store.class_names),
             spec,
             recipe,

@@ -18,6 +18,8 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
+from littoral.errors import InputError
+from littoral.images.splits import grouped_folds
 from littoral.nn.inference import branch_vectors, predict_probabilities
 from littoral.nn.model import FusionNet
 from littoral.specs import ImageSpec
@@ -47,8 +49,8 @@ class Unlabelled:
     """What became of the images without a label. `used`: they were trained on.
 
     `held_out`: labels that the check kept back, in two halves; of these `alone` were told right by a network trained on
-    the other half alone, `spread` by spreading the labels of the other half. None where each class has but one label,
-    so that nothing could be checked.
+    the other half alone, `spread` by spreading the labels of the other half. None where nothing could be checked: a
+    class has but one label, or images that belong together, which no two halves part.
     """
 
     images: int
@@ -62,6 +64,7 @@ def train_with_unlabelled(
     fresh: Callable[[int], FusionNet],
     images: UInt8[np.ndarray, "n height width channels"],
     labels: Int64[np.ndarray, " m"],
+    ties: Int64[np.ndarray, " m"],
     classes: int,
     spec: ImageSpec,
     recipe: Recipe,
@@ -72,12 +75,13 @@ def train_with_unlabelled(
 ) -> tuple[FusionNet, list[EpochRecord], Unlabelled]:
     """A network trained on `images`, of which the first m have `labels`: the others by spread labels.
 
-    `fresh` makes a network from a seed. `recipe` is the training on the labels, `after` that on spread labels, which
-    count the less the less they are sure. Where the check finds that spreading tells fewer held-out labels right than
-    the labels alone, the others are left out.
+    `ties`: a number for each label; the check keeps images of the same number on one side, see `tied_images`. `fresh`
+    makes a network from a seed. `recipe` is the training on the labels, `after` that on spread labels, which count the
+    less the less they are sure. Where the check finds that spreading tells fewer held-out labels right than the labels
+    alone, the others are left out.
     """
     m = len(labels)
-    checked = _check(fresh, images, labels, classes, spec, recipe, seed, device)
+    checked = _check(fresh, images, labels, ties, classes, spec, recipe, seed, device)
     model = fresh(seed)
     history = train(model, images[:m], labels, spec, recipe, seed, device, observer)
     if not checked.used:
@@ -113,6 +117,7 @@ def _check(
     fresh: Callable[[int], FusionNet],
     images: UInt8[np.ndarray, "n height width channels"],
     labels: Int64[np.ndarray, " m"],
+    ties: Int64[np.ndarray, " m"],
     classes: int,
     spec: ImageSpec,
     recipe: Recipe,
@@ -122,12 +127,10 @@ def _check(
     """Two-fold: each half of the labels is told by the other, with and without images that have none."""
     m, unlabelled = len(labels), len(images) - len(labels)
     rng = np.random.default_rng([seed, 1])
-    if np.unique(labels, return_counts=True)[1].min() < 2:
+    try:
+        half = _halves(labels, ties, seed, rng)
+    except InputError:
         return Unlabelled(unlabelled, used=True)
-    half = np.empty(m, np.int64)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        half[members] = np.arange(len(members)) % 2
     some = m + np.sort(rng.permutation(unlabelled)[:CHECKED_ON])
     short = recipe.lasting(steps=max(1, round(CHECK_SHARE * recipe.total_steps(m // 2))))
     alone = spread = 0
@@ -140,6 +143,19 @@ def _check(
         told = shares[len(known) : len(known) + len(kept)].argmax(1)
         spread += int((told == labels[kept]).sum())
     return Unlabelled(unlabelled, spread >= alone, m, alone, spread)
+
+
+def _halves(
+    labels: Int64[np.ndarray, " m"], ties: Int64[np.ndarray, " m"], seed: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " m"]:
+    """0 or 1 for each label, half of each class, as near as ties allow; InputError where there are no such halves."""
+    if len(np.unique(ties)) < len(ties) or np.unique(labels, return_counts=True)[1].min() < 2:
+        return grouped_folds(labels, ties, 2, seed)
+    half = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        half[members] = np.arange(len(members)) % 2
+    return half
 
 
 def _spread(

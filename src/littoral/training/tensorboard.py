@@ -13,9 +13,9 @@ from littoral.training.loop import Observer, Plan
 class TensorBoard:
     """Writes `steps/loss`, `steps/accuracy`, `steps/images_per_second`, and `epochs/…` of each epoch, into `folder`.
 
-    Accuracies are shares of 0 to 1, of images that are trained on; the horizontal axis is the number of steps. The
-    files are closed by `close`. Of several trainings in turn, such as those of a calibration after the model's own, the
-    first is drawn. Raises InputError where TensorBoard is not installed or the folder cannot be made.
+    Accuracies are shares of 0 to 1, of images that are trained on; the horizontal axis is the number of steps. Several
+    trainings in turn, such as a fit and its tuning, are drawn one after the other. The files are closed by `close`.
+    Raises InputError where TensorBoard is not installed or the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,11 +29,11 @@ class TensorBoard:
             raise InputError(
                 f"no curves can be written into {folder}: {error.strerror}; name another folder"
             ) from error
-        self.trainings = 0
+        self.before = self.last = 0  # steps of the trainings before this one, and with its own so far
 
     def on_start(self, plan: Plan) -> None:
         """Write what there is to train."""
-        self.trainings += 1
+        self.before = self.last
         self._write(plan.start_step, {"plan/images": float(plan.images), "plan/steps": float(plan.steps)})
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
@@ -53,8 +53,9 @@ class TensorBoard:
         self.writer.close()
 
     def _write(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items() if self.trainings == 1 else ():
-            self.writer.add_scalar(name, value, step)
+        self.last = self.before + step
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, self.last)
 
 
 class Several:
