@@ -180,12 +180,14 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
         model.record.update(
             auto=None if choice is None else asdict(choice),
-            trained_on=remember(store),
+            trained_on=remember(store.images),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),
             feature_names=[str(name) for name in self.__dict__.get("feature_names_in_", ())],
             label_type=targets.classes.dtype.name if targets.classes.dtype.kind in "iubf" else None,
         )
+        if others is not None and model.record["unlabelled"]["used"]:
+            model.record["trained_on_unlabelled"] = remember(others)
         self.model_ = model
         self.classes_ = targets.classes
         return self

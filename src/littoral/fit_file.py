@@ -155,7 +155,9 @@ def fit_file(
     trained.record["features_seconds"] = seconds
     trained.record["auto"] = None if choice is None else asdict(choice)
     if data.source not in NAMES:  # those of a built-in set are known by its name
-        trained.record["trained_on"] = remember(train_part)
+        trained.record["trained_on"] = remember(train_part.images)
+    if unlabelled is not None and trained.record["unlabelled"]["used"]:
+        trained.record["trained_on_unlabelled"] = remember(unlabelled)
     figures = evaluate_model(trained, test_part, of_test if can_be_beforehand(trained.model.config) else None)
     trained.record["test"] = {
         "accuracy": figures.accuracy,
