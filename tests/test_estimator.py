@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
 
 import littoral as lt
@@ -406,3 +407,29 @@ def test_a_file_keeps_what_rows_were(arrays: tuple[np.ndarray, np.ndarray], tmp_
     save_model(changed, tmp_path / "changed")
     with pytest.raises(lt.ModelFileError, match="features that do not fit"):
         lt.load(tmp_path / "changed")
+
+
+@pytest.mark.parametrize("preset", ["tiny", "probe"])
+def test_rows_of_weight_zero_are_as_if_not_given(preset: str, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays[0][:90, ::2, ::2] / 255, arrays[1][:90]
+    images[labels == 9] *= 40  # neither their numbers nor their labels are looked at
+    weights = np.where(labels == 9, 0, 1 + np.arange(90) % 2)
+    kept = labels != 9
+    classifier = lt.FusionClassifier(preset, steps=3, random_state=0, calibrate="folds")
+    alone = clone(classifier).fit(images[kept], labels[kept], weights[kept])
+    classifier.fit(images, labels, weights)
+    assert classifier.classes_.tolist() == list(range(10))
+    assert classifier.model_.calibration.images == kept.sum() == classifier.model_.record["images"]
+    if preset == "probe":
+        told = classifier.predict_proba(images[kept])
+        np.testing.assert_allclose(told[:, :9], alone.predict_proba(images[kept]), atol=1e-4)
+        assert told[:, 9].max() < 1e-6
+
+
+def test_an_ensemble_by_weights_of_rows_takes_a_class_of_two_images(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = flat(arrays[0][:40, 2:26:2, 2:26:2]), arrays[1][:40] % 2
+    labels[:2] = 2
+    bagged = BaggingClassifier(lt.FusionClassifier("probe", image_shape=(12, 12)), 3, random_state=2)
+    bagged.fit(images, labels)
+    assert any(not (labels[drawn] == 2).any() for drawn in bagged.estimators_samples_)
+    assert (bagged.predict(images) == labels).mean() > 0.8

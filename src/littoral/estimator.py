@@ -20,7 +20,7 @@ from littoral.errors import InputError, ModelFileError
 from littoral.held_out import WAYS, Way
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
-from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.labels import Targets, counted, read_targets
 from littoral.images.load import LARGEST
 from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
@@ -106,6 +106,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
 
+        Rows whose weight, or whose class's, is 0 are left out before anything looks at them, as if they had not been
+        given, and `classes_` still has their labels, which nothing was learned of. The weights count in the training
+        alone: the choice of `auto`, the trial of `tune` and the calibration count the other images alike.
+
         `observer`: who is told how the training goes, such as an experiment tracker.
 
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
@@ -132,7 +136,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
-        weights = row_weights(targets, sample_weight, self.class_weight)
+        count = counted(targets, sample_weight, self.class_weight)
+        targets, weights = count.targets, count.weights
+        if not count.rows.all():
+            given = [given[row] for row in np.flatnonzero(count.rows)] if isinstance(given, list) else given[count.rows]
         store, mapped, others = _training_store(
             given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
