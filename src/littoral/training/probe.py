@@ -83,7 +83,7 @@ def fit_probe(
     `weights`: how much each image counts, one of weight 0 not at all; None: all alike. `features`: what the branches
     make of the images, one after the other, where that is known; None: it is computed, and the time that takes is part
     of the record. `grouped`: one feature is fitted by `groups.py` too, as several are, in place of logistic regression.
-    Loss and accuracy of the record are those on the images that count. Raises InputError where all images are of one class.
+    Loss and accuracy of the record are those on the images that count. Raises InputError where these are of one class.
     """
     if len(np.unique(labels if weights is None else labels[weights > 0])) < 2:
         raise InputError("a probe needs images of two classes or more")
