@@ -134,6 +134,29 @@ def test_a_loaded_classifier_is_fitted_anew_as_the_saved_one_was(
     assert fitted.model_.record["steps"] == 4
     fitted.save(tmp_path / "m")
     assert weights_of(clone(lt.load(tmp_path / "m")).fit(X, y)) == weights_of(fitted)
+    balanced = replace(fitted.model_, recipe=replace(fitted.model_.recipe, balance="loss"))
+    save_model(balanced, tmp_path / "balanced")
+    asked = lt.load(tmp_path / "balanced").get_params()
+    assert (asked["epochs"], asked["steps"]) == (None, None)  # it was as long as the preset says
+
+
+def test_a_model_of_a_preset_from_a_file_is_fitted_anew_by_that_file(
+    arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = arrays[0][:40, ::2, ::2], arrays[1][:40] % 2
+    own = tmp_path / "narrow.toml"
+    own.write_text("base = 'tiny'\nsummary = 'narrower'\n[widths]\ndeep = 0.5\n[recipe]\nsteps = 3")
+    fitted = lt.FusionClassifier(str(own), random_state=0).fit(X, y)
+    fitted.save(tmp_path / "m")
+    loaded = clone(lt.load(tmp_path / "m"))
+    with pytest.raises(lt.InputError, match=r"unknown preset 'narrow'.*such as narrow\.toml.*takes the file again"):
+        loaded.fit(X, y)
+    assert weights_of(loaded.set_params(preset=str(own)).fit(X, y)) == weights_of(fitted)
+    for taken in ("few", "auto"):
+        other = own.rename(tmp_path / f"{taken}.toml")
+        with pytest.raises(lt.InputError, match=f"has the name of another preset, {taken}: give the file a name"):
+            lt.FusionClassifier(str(other)).fit(X, y)
+        own = other
 
 
 @pytest.mark.parametrize("preset", ["swift", "few"])

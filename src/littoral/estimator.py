@@ -295,6 +295,13 @@ def _recipe_of(preset: str) -> Recipe | None:
         return None
 
 
+def _has_length_of(recipe: Recipe, usual: Recipe | None) -> bool:
+    """Whether a training was as long as is usual; a length that was asked for has no least number of steps."""
+    if recipe.min_steps or usual is None:
+        return recipe.min_steps > 0
+    return (recipe.epochs, recipe.steps, 0) == (usual.epochs, usual.steps, usual.min_steps)
+
+
 def _stages(name: Any) -> Stages | None:
     for stages in (None, *STAGES):
         if name == stages:
@@ -333,7 +340,8 @@ def load(path: str | Path) -> FusionClassifier:
     """A model file as a fitted FusionClassifier, which takes X in the forms that the saved one took.
 
     Its labels are of the type that it was fitted with where a FusionClassifier with labels that are numbers saved it,
-    else text: the class names that the file holds. Class weights and the value for "unlabelled" are not in a file.
+    else text: the class names that the file holds. Class weights and the value for "unlabelled" are not in a file,
+    nor is the file of a preset that came from one: to fit anew, give it again.
 
     Raises ModelFileError for a file that is no whole, unchanged model file.
     """
@@ -345,8 +353,8 @@ def load(path: str | Path) -> FusionClassifier:
     features, names = record.get("features"), record.get("feature_names")
     if features not in (None, math.prod(shape)) or (names and len(names) != features):
         raise ModelFileError(f"{path} contradicts itself: its record names features that do not fit its image form")
-    own = trained.recipe in (_recipe_of(record["preset"]), TUNING)
     tuning = record.get("tuning")
+    own = _has_length_of(trained.recipe, TUNING if tuning and tuning["kept"] else _recipe_of(record["preset"]))
     classifier = FusionClassifier(
         preset=record["preset"],
         arm=record["arm"],
