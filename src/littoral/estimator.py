@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -61,6 +62,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
         told by a training on others, in twice the time of the training on top of it), `auto` (the former from 10,000
         images on) or `none`. A calibrated model is as sure as it should be; a saved one says which answers it accepts.
+        Where `auto` cannot part the images there is no calibration, with a UserWarning, and
+        `model_.record["not_calibrated"]` says why.
     max_error : share of errors that accepted answers may have.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
         unless a check finds that they do harm; the others leave them out. `model_.record["unlabelled"]` tells.
@@ -185,6 +188,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if tuning is not None:
             fit = with_tuning(fit, tune, tuning, store, seed, tell=lambda line: None)
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
+        if why := model.record.get("not_calibrated"):
+            warnings.warn(f"the model is not calibrated: {why}", UserWarning, stacklevel=2)
         model.record.update(
             auto=None if choice is None else asdict(choice),
             trained_on=remember(store.images),
