@@ -151,7 +151,7 @@ def test_a_model_of_a_preset_from_a_file_is_fitted_anew_by_that_file(
     loaded = clone(lt.load(tmp_path / "m"))
     with pytest.raises(lt.InputError, match=r"unknown preset 'narrow'.*such as narrow\.toml.*takes the file again"):
         loaded.fit(X, y)
-    assert weights_of(loaded.set_params(preset=str(own)).fit(X, y)) == weights_of(fitted)
+    assert weights_of(loaded.set_params(preset=own).fit(X, y)) == weights_of(fitted)
     for taken in ("few", "auto"):
         other = own.rename(tmp_path / f"{taken}.toml")
         with pytest.raises(lt.InputError, match=f"has the name of another preset, {taken}: give the file a name"):
@@ -190,6 +190,11 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "epochs must be at least 1": (lt.FusionClassifier(epochs=0), images, labels),
         "epochs must be a whole number": (lt.FusionClassifier(epochs=1.5), images, labels),
         "a seed is a whole number": (lt.FusionClassifier(random_state=-1), images, labels),
+        r"below 2\*\*32, got 4294967296": (lt.FusionClassifier(random_state=2**32), images, labels),
+        "set epochs or steps, not both": (lt.FusionClassifier(epochs=1, steps=1), ["no such file"], labels),
+        "preset must be the name of one": (lt.FusionClassifier(preset=3), images, labels),
+        "no device None here": (lt.FusionClassifier(device=None), images, labels),
+        "is a number between 0 and 1": (lt.FusionClassifier(max_error="0.01"), images, labels),
         "image_shape must be": (lt.FusionClassifier(image_shape=(28, 28, 4)), images, labels),
         "but the images of X are": (lt.FusionClassifier(image_shape=(28, 20)), images, labels),
         r"takes 560 features a row, got 784": (lt.FusionClassifier(image_shape=(28, 20)), flat(images), labels),

@@ -6,10 +6,11 @@ The test part has no say in it.
 
 from __future__ import annotations
 
+import numbers
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -90,10 +91,10 @@ def fit_calibrated(
     return _out_of_fold(fit, store, parts, seed, max_error, tell, features)
 
 
-def require_max_error(max_error: float) -> None:
+def require_max_error(max_error: Any) -> None:
     """Raise InputError unless it is a share of errors that can be asked for."""
-    if not 0 < max_error < 1:
-        raise InputError(f"the largest share of errors is between 0 and 1, such as 0.01, got {max_error}")
+    if not isinstance(max_error, numbers.Real) or not 0 < float(max_error) < 1:
+        raise InputError(f"the largest share of errors is a number between 0 and 1, such as 0.01, got {max_error!r}")
 
 
 def _on_the_rest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -30,9 +31,9 @@ from littoral.model_file import load_model, model_bytes, model_from_bytes, save_
 from littoral.nn.inference import predict_answers
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import default_preset, get_arm, get_preset, require_weights
+from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_weights
 from littoral.training.recipe import Recipe
-from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
+from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm, require_seed
 from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
 
@@ -42,17 +43,18 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
-        or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and `transfer` on some of the images, by
-        cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
+    preset, arm : the model (a name, or a preset's file) and which part of it, see `littoral presets`; arm `fused`
+        trains all branches. None: `few` or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and
+        `transfer` on some of the images, by cross-validation, which takes a minute or two; `model_.record["auto"]` says
+        why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     tune : None, `last`, `taps` or `all`: which stages of the pretrained network of preset `transfer` are trained on,
         after its head was fitted, for `epochs` or `steps`; kept only where held-out labels say that it helps, which
         `model_.record["tuning"]` tells (docs/pretrained.md).
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
-    random_state : None, an int or a numpy RandomState; the same int gives the same weights on the same machine and
-        threads, and is the `--seed` of the command line.
+    random_state : None, an int from 0 up, below 2**32, or a numpy RandomState; the same int gives the same weights on
+        the same machine and threads, and is the `--seed` of the command line.
     image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
         number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
         None means their own median, at most 64 on the longer side (`transfer`: 160). Of other X: what the images must
@@ -78,7 +80,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        preset: str | None = None,
+        preset: str | os.PathLike[str] | None = None,
         arm: str = "fused",
         epochs: int | None = None,
         steps: int | None = None,
@@ -122,8 +124,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scikit-learn's own ValueError and TypeError.
         """
         automatic = self.preset == AUTO
-        named = None if self.preset is None or automatic else get_preset(self.preset)
+        named = None if self.preset is None or automatic else _preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
+        TUNING.lasting(*length)  # what no recipe can have is refused before images are read
         budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
@@ -284,6 +287,12 @@ def _labels(trained: TrainedModel) -> NDArray[Any]:
     return np.array(names)
 
 
+def _preset(name: Any) -> Preset:
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(f"preset must be the name of one, a preset's file or None, got {name!r}")
+    return get_preset(name)
+
+
 def _whole(name: str, value: Any) -> int | None:
     """A whole number of any integer type, such as numpy's, as an int."""
     try:
@@ -334,6 +343,7 @@ def _seconds(time_budget: Any) -> float | None:
 def _seed(random_state: Any) -> int:
     """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
     if isinstance(random_state, int | np.integer):
+        require_seed(int(random_state))
         return int(random_state)
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))

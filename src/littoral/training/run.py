@@ -97,8 +97,7 @@ def fit_arm(
     together, each a part of every batch; there is no time budget then, `shown` is not asked, and other trainings,
     such as those for learned votes, are done here.
     """
-    if not 0 <= seed < 2**63:
-        raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
+    require_seed(seed)
     spec = store.spec()
     recipe = recipe.balanced_for(store.labels)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
@@ -274,7 +273,13 @@ def _steps_within(
     return budget.steps(seconds_for(steps) / steps)
 
 
-def choose_device(name: str) -> torch.device:
+def require_seed(seed: int) -> None:
+    """Raise InputError unless all that draws here, NumPy and scikit-learn too, can start from it."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"a seed is a whole number from 0 up, below 2**32, got {seed}")
+
+
+def choose_device(name: Any) -> torch.device:
     """`auto` is the GPU where torch finds one, else the CPU; any other name is torch's, such as cpu or cuda:1.
 
     Raises InputError for a device that torch does not know or this machine does not have.
@@ -284,7 +289,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"no device {name!r} here: expected auto, cpu or a GPU that torch finds") from error
     return device
 
