@@ -87,10 +87,10 @@ def fit_arm(
     `unlabelled`: images of the same form without a label. Presets that can train on them do (see `semi.py`), and
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
-    An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, and `probe` in the
-    record tells how it went. `features`: what the branches of such an arm make of the images, see `beforehand.py`;
-    None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
-    tells what was learned; that takes as long as the training.
+    An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, no batch is drawn,
+    and `probe` in the record tells how it went. `features`: what the branches of such an arm make of the images, see
+    `beforehand.py`; None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes`
+    in the record tells what was learned; that takes as long as the training.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else. `workers`: who trains the network
@@ -188,7 +188,7 @@ def fit_arm(
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
         record |= {"onnxruntime": runtime_for(config.branches.values(), device)}
-        record |= {"images_seen": fitted.step * len(store), "stopped_early": False, "time_budget": None}
+        record |= {"images_seen": len(store), "steps": 0, "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
     votes = None
     if voting:
