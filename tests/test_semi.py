@@ -17,6 +17,8 @@ from sklearn.semi_supervised import LabelSpreading
 import littoral as lt
 from littoral.errors import InputError
 from littoral.evaluate_model import evaluate_model, training_part, unseen_part
+from littoral.fit_file import fit_file, rest_of
+from littoral.images.seen import seen_in
 from littoral.images.store import ImageStore
 from littoral.nn.model import seeded_model
 from littoral.training import presets, semi
@@ -206,6 +208,17 @@ def test_a_model_is_not_judged_on_images_that_it_was_trained_on_without_their_la
     document = json.loads(out)
     code, out, err = call("evaluate", tmp_path / "f", tmp_path / "data.npz", "--json")
     assert json.loads(out)["n"] == document["test"]["n"]
+
+
+def test_images_of_a_built_in_set_are_known_by_its_name(
+    short: presets.Preset, few_images: ImageStore, small: ImageStore, tmp_path: Path
+) -> None:
+    others = np.concatenate([rest_of(few_images, 0, 1), small.images[200:205]])
+    asked = (few_images, short, "fused", short.recipe, tmp_path / "m", 0, 1, torch.device("cpu"), Silent(), False)
+    record = fit_file(*asked, unlabelled=others).record
+    assert record["unlabelled"]["images"] == 95
+    seen = seen_in(ImageStore(others, np.zeros(95, np.int64), ("a",)), record["trained_on_unlabelled"])
+    assert np.flatnonzero(seen).tolist() == list(range(90, 95))
 
 
 @pytest.mark.parametrize(

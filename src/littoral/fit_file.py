@@ -157,7 +157,10 @@ def fit_file(
     if data.source not in NAMES:  # those of a built-in set are known by its name
         trained.record["trained_on"] = remember(train_part.images)
     if unlabelled is not None and trained.record["unlabelled"]["used"]:
-        trained.record["trained_on_unlabelled"] = remember(unlabelled)
+        others = unlabelled
+        if data.source in NAMES:
+            others = others[~np.isin(pixel_hashes(others), pixel_hashes(data.images))]
+        trained.record["trained_on_unlabelled"] = remember(others)
     figures = evaluate_model(trained, test_part, of_test if can_be_beforehand(trained.model.config) else None)
     trained.record["test"] = {
         "accuracy": figures.accuracy,
