@@ -149,7 +149,7 @@ def test_a_model_of_a_preset_from_a_file_is_fitted_anew_by_that_file(
     fitted = lt.FusionClassifier(str(own), random_state=0).fit(X, y)
     fitted.save(tmp_path / "m")
     loaded = clone(lt.load(tmp_path / "m"))
-    with pytest.raises(lt.InputError, match=r"unknown preset 'narrow'.*such as narrow\.toml.*takes the file again"):
+    with pytest.raises(lt.InputError, match=r"unknown preset 'narrow'.*such as narrow\.toml .*give it again"):
         loaded.fit(X, y)
     assert weights_of(loaded.set_params(preset=own).fit(X, y)) == weights_of(fitted)
     for taken in ("few", "auto"):

@@ -66,8 +66,8 @@ def get_preset(name: str | os.PathLike[str]) -> Preset:
         return read_preset(Path(name))
     if name not in PRESETS:
         raise InputError(
-            f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}, or a preset's file, such as {name}.toml, "
-            "of which a model keeps the name alone, so that to train anew takes the file again"
+            f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}, or a preset's file, such as {name}.toml "
+            "(a loaded model does not hold that file: give it again)"
         )
     return PRESETS[name]
 
