@@ -110,9 +110,10 @@ def test_the_probe_is_logistic_regression_on_fixed_features(small: ImageStore, t
     assert evaluate_model(model, test).accuracy > 0.88
     assert model.record["probe"] == {
         "inverse_penalty": 1.0,
-        "iterations": model.record["steps"],
+        "iterations": model.record["history"][0]["step"],
         "converged": True,
     }
+    assert (model.record["images_seen"], model.record["steps"]) == (640, 0)  # no batch was drawn
     save_model(model, tmp_path / "m")
     again = load_model(tmp_path / "m")
     one, other = (predict_probabilities(t.model, test.images, t.image) for t in (model, again))

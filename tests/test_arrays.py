@@ -22,7 +22,7 @@ from littoral.images.arrays import (
     to_pixels,
     whole_shape,
 )
-from littoral.images.labels import read_targets, row_weights
+from littoral.images.labels import counted, read_targets
 from littoral.images.paths import as_paths
 from littoral.specs import ImageSpec
 
@@ -148,12 +148,26 @@ def test_labels_without_a_label_among_them() -> None:
 
 def test_weights_are_the_product() -> None:
     targets = read_targets(["a", "b", None, "a"])
-    assert row_weights(targets, None, None) is None
-    assert row_weights(targets, [2, 2, 9, 2], None) is None  # all that count count alike
-    assert row_weights(targets, [1, 2, 3, 4], {"a": 10}).tolist() == [10, 2, 40]
-    assert row_weights(targets, None, "balanced").tolist() == [0.75, 1.5, 0.75]
+    assert counted(targets, None, None).weights is None
+    assert counted(targets, [2, 2, 9, 2], None).weights is None  # all that count count alike
+    assert counted(targets, [1, 2, 3, 4], {"a": 10}).weights.tolist() == [10, 2, 40]
+    assert counted(targets, None, "balanced").weights.tolist() == [0.75, 1.5, 0.75]
     for wrong in ({"c": 1}, "b", 3):
         with pytest.raises(InputError, match=r"class_weight must be None.*for the labels a, b"):
-            row_weights(targets, None, wrong)
+            counted(targets, None, wrong)
     with pytest.raises(InputError, match="finite numbers from 0 up"):
-        row_weights(targets, None, {"a": -1})
+        counted(targets, None, {"a": -1})
+
+
+def test_rows_of_weight_zero_are_left_out_and_their_classes_stay() -> None:
+    targets = read_targets(["a", "b", None, "a", "c", None])
+    left = counted(targets, [1, 0, 0, 1, 1, 1], "balanced")
+    assert left.rows.tolist() == [True, False, False, True, True, True]
+    assert left.weights.tolist() == [0.75, 0.75, 1.5]  # as if they had not been given
+    assert left.targets.labelled.tolist() == [True, True, True, False]
+    assert left.targets.index.tolist() == [0, 0, 2]
+    assert left.targets.classes.tolist() == ["a", "b", "c"]
+    assert counted(targets, None, {"b": 0}).rows.tolist() == [True, False, True, True, True, True]
+    for weights, by_class in ((np.zeros(6), None), ([0, 1, 1, 0, 0, 1], {"b": 0})):
+        with pytest.raises(InputError, match="every weight is zero"):
+            counted(targets, weights, by_class)

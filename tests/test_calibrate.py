@@ -293,6 +293,9 @@ def test_auto_says_why_it_leaves_calibration_out_and_a_name_refuses(training: Im
     assert told[0].startswith("no calibration: 3 folds need")
     with pytest.raises(InputError, match="cannot calibrate: 3 folds need"):
         fit_tiny(lonely, "folds")
+    with pytest.warns(UserWarning, match="the model is not calibrated: 3 folds need"):
+        classifier = lt.FusionClassifier("tiny", steps=1, calibrate="auto").fit(lonely.images, lonely.labels)
+    assert classifier.model_.record["not_calibrated"].startswith("3 folds need")
 
 
 @pytest.mark.parametrize("way", ["holdout", "folds"])

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
 
 import littoral as lt
@@ -133,6 +134,29 @@ def test_a_loaded_classifier_is_fitted_anew_as_the_saved_one_was(
     assert fitted.model_.record["steps"] == 4
     fitted.save(tmp_path / "m")
     assert weights_of(clone(lt.load(tmp_path / "m")).fit(X, y)) == weights_of(fitted)
+    balanced = replace(fitted.model_, recipe=replace(fitted.model_.recipe, balance="loss"))
+    save_model(balanced, tmp_path / "balanced")
+    asked = lt.load(tmp_path / "balanced").get_params()
+    assert (asked["epochs"], asked["steps"]) == (None, None)  # it was as long as the preset says
+
+
+def test_a_model_of_a_preset_from_a_file_is_fitted_anew_by_that_file(
+    arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = arrays[0][:40, ::2, ::2], arrays[1][:40] % 2
+    own = tmp_path / "narrow.toml"
+    own.write_text("base = 'tiny'\nsummary = 'narrower'\n[widths]\ndeep = 0.5\n[recipe]\nsteps = 3")
+    fitted = lt.FusionClassifier(str(own), random_state=0).fit(X, y)
+    fitted.save(tmp_path / "m")
+    loaded = clone(lt.load(tmp_path / "m"))
+    with pytest.raises(lt.InputError, match=r"unknown preset 'narrow'.*such as narrow\.toml .*give it again"):
+        loaded.fit(X, y)
+    assert weights_of(loaded.set_params(preset=own).fit(X, y)) == weights_of(fitted)
+    for taken in ("few", "auto"):
+        other = own.rename(tmp_path / f"{taken}.toml")
+        with pytest.raises(lt.InputError, match=f"has the name of another preset, {taken}: give the file a name"):
+            lt.FusionClassifier(str(other)).fit(X, y)
+        own = other
 
 
 @pytest.mark.parametrize("preset", ["swift", "few"])
@@ -166,6 +190,11 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "epochs must be at least 1": (lt.FusionClassifier(epochs=0), images, labels),
         "epochs must be a whole number": (lt.FusionClassifier(epochs=1.5), images, labels),
         "a seed is a whole number": (lt.FusionClassifier(random_state=-1), images, labels),
+        r"below 2\*\*32, got 4294967296": (lt.FusionClassifier(random_state=2**32), images, labels),
+        "set epochs or steps, not both": (lt.FusionClassifier(epochs=1, steps=1), ["no such file"], labels),
+        "preset must be the name of one": (lt.FusionClassifier(preset=3), images, labels),
+        "no device None here": (lt.FusionClassifier(device=None), images, labels),
+        "is a number between 0 and 1": (lt.FusionClassifier(max_error="0.01"), images, labels),
         "image_shape must be": (lt.FusionClassifier(image_shape=(28, 28, 4)), images, labels),
         "but the images of X are": (lt.FusionClassifier(image_shape=(28, 20)), images, labels),
         r"takes 560 features a row, got 784": (lt.FusionClassifier(image_shape=(28, 20)), flat(images), labels),
@@ -406,3 +435,29 @@ def test_a_file_keeps_what_rows_were(arrays: tuple[np.ndarray, np.ndarray], tmp_
     save_model(changed, tmp_path / "changed")
     with pytest.raises(lt.ModelFileError, match="features that do not fit"):
         lt.load(tmp_path / "changed")
+
+
+@pytest.mark.parametrize("preset", ["tiny", "probe"])
+def test_rows_of_weight_zero_are_as_if_not_given(preset: str, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays[0][:90, ::2, ::2] / 255, arrays[1][:90]
+    images[labels == 9] *= 40  # neither their numbers nor their labels are looked at
+    weights = np.where(labels == 9, 0, 1 + np.arange(90) % 2)
+    kept = labels != 9
+    classifier = lt.FusionClassifier(preset, steps=3, random_state=0, calibrate="folds")
+    alone = clone(classifier).fit(images[kept], labels[kept], weights[kept])
+    classifier.fit(images, labels, weights)
+    assert classifier.classes_.tolist() == list(range(10))
+    assert classifier.model_.calibration.images == kept.sum() == classifier.model_.record["images"]
+    if preset == "probe":
+        told = classifier.predict_proba(images[kept])
+        np.testing.assert_allclose(told[:, :9], alone.predict_proba(images[kept]), atol=1e-4)
+        assert told[:, 9].max() < 1e-6
+
+
+def test_an_ensemble_by_weights_of_rows_takes_a_class_of_two_images(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = flat(arrays[0][:40, 2:26:2, 2:26:2]), arrays[1][:40] % 2
+    labels[:2] = 2
+    bagged = BaggingClassifier(lt.FusionClassifier("probe", image_shape=(12, 12)), 3, random_state=2)
+    bagged.fit(images, labels)
+    assert any(not (labels[drawn] == 2).any() for drawn in bagged.estimators_samples_)
+    assert (bagged.predict(images) == labels).mean() > 0.8

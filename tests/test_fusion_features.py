@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pytest
 import torch
@@ -52,6 +53,16 @@ def images(small: ImageStore) -> np.ndarray:
 @pytest.fixture(scope="module")
 def classifier(small: ImageStore) -> lt.FusionClassifier:
     return lt.FusionClassifier("tiny", steps=60, random_state=0).fit(small.images[:300], small.labels[:300])
+
+
+def test_a_clone_keeps_its_output_and_names_are_compared(images: np.ndarray, classifier: lt.FusionClassifier) -> None:
+    table = pd.DataFrame(images[:20].reshape(20, -1)).add_prefix("pixel")
+    features = clone(lt.FusionFeatures(["moments"]).set_output(transform="pandas"))
+    assert isinstance(features.fit_transform(table), pd.DataFrame)
+    assert len(features.get_feature_names_out(table.columns)) == features.transform(table).shape[1]
+    with pytest.raises(lt.InputError, match="input_features is not equal to feature_names_in_"):
+        features.get_feature_names_out(table.columns[::-1])
+    assert clone(lt.FusionFeatures(model=classifier)).model is classifier  # not a clone of it, which is unfitted
 
 
 # --- features ---

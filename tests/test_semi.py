@@ -16,6 +16,9 @@ from sklearn.semi_supervised import LabelSpreading
 
 import littoral as lt
 from littoral.errors import InputError
+from littoral.evaluate_model import evaluate_model, training_part, unseen_part
+from littoral.fit_file import fit_file, rest_of
+from littoral.images.seen import seen_in
 from littoral.images.store import ImageStore
 from littoral.nn.model import seeded_model
 from littoral.training import presets, semi
@@ -107,8 +110,6 @@ def test_they_help_on_digits_and_the_record_says_so(
     helped = fit(short, labelled, others)
 
     def right(trained: TrainedModel) -> float:
-        from littoral.evaluate_model import evaluate_model
-
         return evaluate_model(trained, replace(test, split=None)).accuracy
 
     assert right(helped) > right(alone) + 0.02
@@ -202,6 +203,44 @@ def test_the_command_trains_on_the_rest_and_on_a_folder(
     assert code == 0, err
     assert json.loads(out)["unlabelled"]["images"] == 40
     assert "1 image left out: " in err
+
+
+def test_a_model_is_not_judged_on_images_that_it_was_trained_on_without_their_labels(
+    short: presets.Preset,
+    digits: tuple[ImageStore, np.ndarray, ImageStore],
+    tmp_path: Path,
+    call: Callable[..., tuple[int, str, str]],
+) -> None:
+    labelled, others, test = digits
+    one = labelled.subset(np.arange(0, 50, 5))
+    y = [str(label) for label in one.labels] + [None] * 60
+    X = np.concatenate([np.asarray(one.images), others[:60]])
+    lt.FusionClassifier("few", random_state=0).fit(X, y).save(tmp_path / "m")
+    trained = lt.load(tmp_path / "m").model_
+    every = np.concatenate([X, np.asarray(test.images[:5])])
+    data = ImageStore(every, np.arange(75) % 10, one.class_names)
+    unseen = unseen_part(trained, data)
+    assert (len(unseen.images), unseen.dropped) == (5, 70)
+    assert len(training_part(trained, data)) == 10
+
+    np.savez(tmp_path / "data.npz", images=np.asarray(test.images[:60]), labels=np.arange(60) % 2)
+    budget = ("--preset", "few", "--labels-per-class", "1", "--unlabelled", "rest", "--calibrate", "none")
+    code, out, err = call("fit", tmp_path / "data.npz", *budget, "--out", tmp_path / "f", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    code, out, err = call("evaluate", tmp_path / "f", tmp_path / "data.npz", "--json")
+    assert json.loads(out)["n"] == document["test"]["n"]
+
+
+def test_images_of_a_built_in_set_are_known_by_its_name(
+    short: presets.Preset, few_images: ImageStore, small: ImageStore, tmp_path: Path
+) -> None:
+    others = np.concatenate([rest_of(few_images, 0, 1), small.images[200:205]])
+    asked = (few_images, short, "fused", short.recipe, tmp_path / "m", 0, 1, torch.device("cpu"), Silent(), False)
+    record = fit_file(*asked, unlabelled=others).record
+    assert record["unlabelled"]["images"] == 95
+    seen = seen_in(ImageStore(others, np.zeros(95, np.int64), ("a",)), record["trained_on_unlabelled"])
+    assert np.flatnonzero(seen).tolist() == list(range(90, 95))
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,7 @@ def test_unknown_names_are_refused_with_the_known_ones(parts: tuple[ImageStore, 
     for name in ("tpu9", "meta"):
         with pytest.raises(InputError, match=f"no device '{name}'"):
             choose_device(name)
-    with pytest.raises(InputError, match=r"from 0 up, below 2\*\*63, got -1"):
+    with pytest.raises(InputError, match=r"from 0 up, below 2\*\*32, got -1"):
         fit(parts[0], seed=-1)
 
 

@@ -6,10 +6,11 @@ The test part has no say in it.
 
 from __future__ import annotations
 
+import numbers
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -67,7 +68,8 @@ def fit_calibrated(
     `holdout`: a sixth of the images, 10,000 at most, is held out of the training, stratified, images that belong
     together on one side. `folds`: the model is trained on all, then three others for as many passes each on two thirds.
     `auto`: the former from 10,000 images on, the latter below; where the images cannot be parted so, the model is
-    trained without a calibration, and `tell` is told why. Asked for by name, that raises InputError.
+    trained without a calibration, and `tell` and `not_calibrated` in the record say why. Asked for by name, that raises
+    InputError.
 
     `features`: what the branches make of all images of `store` where nothing in them learns, and it is known. They are
     of no use to a model whose network was tuned.
@@ -82,16 +84,17 @@ def fit_calibrated(
         if way != "auto":
             raise InputError(f"cannot calibrate: {error}") from error
         tell(f"no calibration: {error}")
-        return fit.first(every)
+        trained = fit.first(every)
+        return replace(trained, record=trained.record | {"not_calibrated": str(error)})
     if len(parts) == 1:
         return _on_the_rest(fit, store, parts[0], seed, max_error, tell, features)
     return _out_of_fold(fit, store, parts, seed, max_error, tell, features)
 
 
-def require_max_error(max_error: float) -> None:
+def require_max_error(max_error: Any) -> None:
     """Raise InputError unless it is a share of errors that can be asked for."""
-    if not 0 < max_error < 1:
-        raise InputError(f"the largest share of errors is between 0 and 1, such as 0.01, got {max_error}")
+    if not isinstance(max_error, numbers.Real) or not 0 < float(max_error) < 1:
+        raise InputError(f"the largest share of errors is a number between 0 and 1, such as 0.01, got {max_error!r}")
 
 
 def _on_the_rest(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +22,7 @@ from littoral.errors import InputError, ModelFileError
 from littoral.held_out import WAYS, Way
 from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
 from littoral.images.given import pixels_in_form, read_given
-from littoral.images.labels import Targets, read_targets, row_weights
+from littoral.images.labels import Targets, counted, read_targets
 from littoral.images.load import LARGEST
 from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
@@ -29,9 +31,9 @@ from littoral.model_file import load_model, model_bytes, model_from_bytes, save_
 from littoral.nn.inference import predict_answers
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import default_preset, get_arm, get_preset, require_weights
+from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_weights
 from littoral.training.recipe import Recipe
-from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
+from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm, require_seed
 from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
 
@@ -41,17 +43,18 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset, arm : the model and which part of it, see `littoral presets`; arm `fused` trains all branches. None: `few`
-        or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and `transfer` on some of the images, by
-        cross-validation, which takes a minute or two; `model_.record["auto"]` says why.
+    preset, arm : the model (a name, or a preset's file) and which part of it, see `littoral presets`; arm `fused`
+        trains all branches. None: `few` or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and
+        `transfer` on some of the images, by cross-validation, which takes a minute or two; `model_.record["auto"]` says
+        why.
     epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     tune : None, `last`, `taps` or `all`: which stages of the pretrained network of preset `transfer` are trained on,
         after its head was fitted, for `epochs` or `steps`; kept only where held-out labels say that it helps, which
         `model_.record["tuning"]` tells (docs/pretrained.md).
     device : `auto` (a GPU where there is one), `cpu`, or a GPU's name.
-    random_state : None, an int or a numpy RandomState; the same int gives the same weights on the same machine and
-        threads, and is the `--seed` of the command line.
+    random_state : None, an int from 0 up, below 2**32, or a numpy RandomState; the same int gives the same weights on
+        the same machine and threads, and is the `--seed` of the command line.
     image_shape : (height, width) or (height, width, 1 or 3). Of flattened X: None means a square grey image where the
         number of features is a square, else an image one pixel high. Of paths: the size that images are brought to,
         None means their own median, at most 64 on the longer side (`transfer`: 160). Of other X: what the images must
@@ -61,6 +64,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     calibrate : which images to calibrate on: `holdout` (a sixth of them is kept out of the training), `folds` (each
         told by a training on others, in twice the time of the training on top of it), `auto` (the former from 10,000
         images on) or `none`. A calibrated model is as sure as it should be; a saved one says which answers it accepts.
+        Where `auto` cannot part the images there is no calibration, with a UserWarning, and
+        `model_.record["not_calibrated"]` says why.
     max_error : share of errors that accepted answers may have.
     unlabelled : the value in y that marks a row without a label, besides None. Preset `few` trains on such rows too,
         unless a check finds that they do harm; the others leave them out. `model_.record["unlabelled"]` tells.
@@ -75,7 +80,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        preset: str | None = None,
+        preset: str | os.PathLike[str] | None = None,
         arm: str = "fused",
         epochs: int | None = None,
         steps: int | None = None,
@@ -106,6 +111,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
 
+        Rows whose weight, or whose class's, is 0 are left out before anything looks at them, as if they had not been
+        given, and `classes_` still has their labels, which nothing was learned of. The weights count in the training
+        alone: the choice of `auto`, the trial of `tune` and the calibration count the other images alike.
+
         `observer`: who is told how the training goes, such as an experiment tracker.
 
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
@@ -115,8 +124,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scikit-learn's own ValueError and TypeError.
         """
         automatic = self.preset == AUTO
-        named = None if self.preset is None or automatic else get_preset(self.preset)
+        named = None if self.preset is None or automatic else _preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
+        TUNING.lasting(*length)  # what no recipe can have is refused before images are read
         budget = _seconds(self.time_budget)
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
@@ -132,7 +142,10 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         targets = read_targets(y, self.unlabelled)
         if len(targets.labelled) != len(given):
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
-        weights = row_weights(targets, sample_weight, self.class_weight)
+        count = counted(targets, sample_weight, self.class_weight)
+        targets, weights = count.targets, count.weights
+        if not count.rows.all():
+            given = [given[row] for row in np.flatnonzero(count.rows)] if isinstance(given, list) else given[count.rows]
         store, mapped, others = _training_store(
             given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
@@ -178,14 +191,18 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if tuning is not None:
             fit = with_tuning(fit, tune, tuning, store, seed, tell=lambda line: None)
         model = fit_calibrated(fit, store, seed, way, float(self.max_error), tell=lambda line: None)
+        if why := model.record.get("not_calibrated"):
+            warnings.warn(f"the model is not calibrated: {why}", UserWarning, stacklevel=2)
         model.record.update(
             auto=None if choice is None else asdict(choice),
-            trained_on=remember(store),
+            trained_on=remember(store.images),
             mapped=mapped,
             features=self.__dict__.get("n_features_in_"),
             feature_names=[str(name) for name in self.__dict__.get("feature_names_in_", ())],
             label_type=targets.classes.dtype.name if targets.classes.dtype.kind in "iubf" else None,
         )
+        if others is not None and model.record["unlabelled"]["used"]:
+            model.record["trained_on_unlabelled"] = remember(others)
         self.model_ = model
         self.classes_ = targets.classes
         return self
@@ -270,6 +287,12 @@ def _labels(trained: TrainedModel) -> NDArray[Any]:
     return np.array(names)
 
 
+def _preset(name: Any) -> Preset:
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(f"preset must be the name of one, a preset's file or None, got {name!r}")
+    return get_preset(name)
+
+
 def _whole(name: str, value: Any) -> int | None:
     """A whole number of any integer type, such as numpy's, as an int."""
     try:
@@ -284,6 +307,13 @@ def _recipe_of(preset: str) -> Recipe | None:
         return get_preset(preset).recipe
     except InputError:
         return None
+
+
+def _has_length_of(recipe: Recipe, usual: Recipe | None) -> bool:
+    """Whether a training was as long as is usual; a length that was asked for has no least number of steps."""
+    if recipe.min_steps or usual is None:
+        return recipe.min_steps > 0
+    return (recipe.epochs, recipe.steps, 0) == (usual.epochs, usual.steps, usual.min_steps)
 
 
 def _stages(name: Any) -> Stages | None:
@@ -313,6 +343,7 @@ def _seconds(time_budget: Any) -> float | None:
 def _seed(random_state: Any) -> int:
     """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
     if isinstance(random_state, int | np.integer):
+        require_seed(int(random_state))
         return int(random_state)
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))
@@ -324,7 +355,8 @@ def load(path: str | Path) -> FusionClassifier:
     """A model file as a fitted FusionClassifier, which takes X in the forms that the saved one took.
 
     Its labels are of the type that it was fitted with where a FusionClassifier with labels that are numbers saved it,
-    else text: the class names that the file holds. Class weights and the value for "unlabelled" are not in a file.
+    else text: the class names that the file holds. Class weights and the value for "unlabelled" are not in a file,
+    nor is the file of a preset that came from one: to fit anew, give it again.
 
     Raises ModelFileError for a file that is no whole, unchanged model file.
     """
@@ -336,8 +368,8 @@ def load(path: str | Path) -> FusionClassifier:
     features, names = record.get("features"), record.get("feature_names")
     if features not in (None, math.prod(shape)) or (names and len(names) != features):
         raise ModelFileError(f"{path} contradicts itself: its record names features that do not fit its image form")
-    own = trained.recipe in (_recipe_of(record["preset"]), TUNING)
     tuning = record.get("tuning")
+    own = _has_length_of(trained.recipe, TUNING if tuning and tuning["kept"] else _recipe_of(record["preset"]))
     classifier = FusionClassifier(
         preset=record["preset"],
         arm=record["arm"],

@@ -52,12 +52,13 @@ class Unseen:
 
 
 def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
-    """The test part of data that came split, else all images, less those that the model was trained on.
+    """The test part of data that came split, else all images, less those trained on, with a label or without.
 
     So a folder that it was trained on judges it on the part that was held out then. Raises InputError when nothing is
     left.
     """
-    seen = seen_in(data, trained.record.get("trained_on", ""))
+    record = trained.record
+    seen = seen_in(data, record.get("trained_on", ""), record.get("trained_on_unlabelled", ""))
     if seen.any():
         ties = tied_images(data)
         seen = np.isin(ties, ties[seen])
@@ -71,7 +72,7 @@ def unseen_part(trained: TrainedModel, data: ImageStore) -> Unseen:
 
 
 def training_part(trained: TrainedModel, data: ImageStore) -> ImageStore:
-    """The training part of data that came split, else the images that the model was trained on; there may be none."""
+    """The training part of data that came split, else the labelled images trained on; there may be none."""
     if data.split is not None:
         return data.subset(np.flatnonzero(data.split == "train"))
     return data.subset(np.flatnonzero(seen_in(data, trained.record.get("trained_on", ""))))

@@ -176,7 +176,12 @@ def fit_file(
     trained.record["features_seconds"] = seconds
     trained.record["auto"] = None if choice is None else asdict(choice)
     if data.source not in NAMES:  # those of a built-in set are known by its name
-        trained.record["trained_on"] = remember(train_part)
+        trained.record["trained_on"] = remember(train_part.images)
+    if unlabelled is not None and trained.record["unlabelled"]["used"]:
+        others = unlabelled
+        if data.source in NAMES:
+            others = others[~np.isin(pixel_hashes(others), pixel_hashes(data.images))]
+        trained.record["trained_on_unlabelled"] = remember(others)
     figures = evaluate_model(trained, test_part, of_test if can_be_beforehand(trained.model.config) else None)
     trained.record["test"] = {
         "accuracy": figures.accuracy,

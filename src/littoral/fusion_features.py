@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +36,9 @@ from littoral.training.extract import (
     require_known,
 )
 from littoral.training.run import TrainedModel, choose_device
+
+CLONED = ("_sklearn_output_config", "_metadata_request")
+"""What scikit-learn's own clone takes over besides the parameters: what `set_output` and metadata requests set."""
 
 
 class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -100,9 +104,16 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return features if self.scaler_ is None else np.asarray(self.scaler_.transform(features), np.float32)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Group and number of each feature, such as `hog.fine_12`; pixels have no part in them."""
+        """Group and number of each feature, such as `hog.fine_12`; pixels have no part in them.
+
+        Raises InputError (a ValueError) for `input_features` that are not those of the fit.
+        """
         check_is_fitted(self)
-        expected = self.__dict__.get("n_features_in_")
+        expected, names = self.__dict__.get("n_features_in_"), self.__dict__.get("feature_names_in_")
+        if input_features is not None and names is not None and list(names) != list(input_features):
+            raise InputError(
+                "input_features is not equal to feature_names_in_: give the names that the fit saw, or None"
+            )
         if input_features is not None and expected not in (None, len(input_features)):
             raise InputError(f"input_features should have length equal to {expected}, got {len(input_features)}")
         return np.array([f"{group}_{at}" for group, size in self.groups_.items() for at in range(size)], object)
@@ -115,7 +126,11 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_clone__(self) -> Self:
         """An unfitted one that shares the trained model: scikit-learn's own clone would take its training from it."""
-        return type(self)(**self.get_params(deep=False))
+        fresh = type(self)(**self.get_params(deep=False))
+        for name in CLONED:
+            if name in self.__dict__:
+                fresh.__dict__[name] = deepcopy(self.__dict__[name])
+        return fresh
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -49,9 +49,10 @@ def joined(spec: ImageSpec, network: ModelProto) -> ModelProto:
 def metadata(trained: TrainedModel) -> dict[str, str]:
     """What the file says of itself, but for its SHA-256.
 
-    The record is the model file's, without the list of the images trained on.
+    The record is the model file's, without the lists of the images trained on.
     """
-    record = {key: value for key, value in trained.record.items() if key != "trained_on"}
+    lists = ("trained_on", "trained_on_unlabelled")
+    record = {key: value for key, value in trained.record.items() if key not in lists}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

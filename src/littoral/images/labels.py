@@ -1,4 +1,4 @@
-"""y as users give it -> which rows are labelled, the classes, each label's number, and how much each row counts."""
+"""y as users give it -> which rows are labelled, the classes, each label's number, and which rows count how much."""
 
 from __future__ import annotations
 
@@ -82,31 +82,68 @@ def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], ND
     return classes, index.astype(np.int64)
 
 
-def row_weights(targets: Targets, sample_weight: Any, class_weight: Any) -> NDArray[np.float64] | None:
-    """How much each labelled row counts: its own weight times that of its class; None where all count alike.
+@dataclass(frozen=True)
+class Counted:
+    """What there is to learn from. `rows` (n, bool): those that count, with a label or without.
+
+    `targets`: of these rows, with all classes, also those of which no row counts. `weights`: how much each labelled one
+    counts, above 0; None where all count alike.
+    """
+
+    rows: NDArray[np.bool_]
+    targets: Targets
+    weights: NDArray[np.float64] | None
+
+
+def counted(targets: Targets, sample_weight: Any, class_weight: Any) -> Counted:
+    """The rows that count, a labelled one by its own weight times that of its class; rows of weight 0 are left out.
 
     `sample_weight`: numbers from 0 up, (n,), unlabelled rows among them; None: 1 each. `class_weight`: None, "balanced"
-    (inverse to the number of labelled rows of the class), or a dict from label to number, 1 where it names none.
-    Raises InputError for weights of another length, negative, not finite or all zero, and for labels that nobody has.
+    (inverse to the number of labelled rows of the class that have a weight), or a dict from label to number, 1 where it
+    names none. Raises InputError for weights of another length, negative, not finite or all zero, and for labels that
+    nobody has.
     """
+    own = np.ones(len(targets.labelled)) if sample_weight is None else _own_weights(targets, sample_weight)
+    weights = own[targets.labelled]
+    _require_weights(weights)
+    known = targets.index[weights > 0] if class_weight == "balanced" else np.arange(len(targets.classes))
+    present = np.unique(known)
+    by_class = np.zeros(len(targets.classes))
     try:
-        by_class = compute_class_weight(class_weight, classes=targets.classes, y=targets.classes[targets.index])
+        by_class[present] = compute_class_weight(
+            class_weight, classes=targets.classes[present], y=targets.classes[known]
+        )
     except (ValueError, TypeError) as error:
         raise InputError(
             "class_weight must be None, 'balanced' or a dict from each label to a number, "
             f"got {class_weight!r} for the labels {', '.join(map(str, targets.classes))}"
         ) from error
-    weights = np.asarray(by_class, np.float64)[targets.index]
-    if sample_weight is not None:
-        try:
-            own = np.asarray(sample_weight, np.float64)
-        except (ValueError, TypeError) as error:
-            raise InputError("sample_weight must be numbers, one a row") from error
-        if own.shape != targets.labelled.shape:
-            raise InputError(
-                f"sample_weight must be one number a row, shape {targets.labelled.shape}, got shape {own.shape}"
-            )
-        weights = weights * own[targets.labelled]
+    weights = weights * by_class[targets.index]
+    _require_weights(weights)
+    kept = weights > 0
+    rows = own != 0
+    rows[targets.labelled] = kept
+    weights = weights[kept]
+    return Counted(
+        rows,
+        Targets(targets.labelled[rows], targets.classes, targets.index[kept]),
+        None if (weights == weights[0]).all() else weights,
+    )
+
+
+def _own_weights(targets: Targets, sample_weight: Any) -> NDArray[np.float64]:
+    try:
+        own = np.asarray(sample_weight, np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("sample_weight must be numbers, one a row") from error
+    if own.shape != targets.labelled.shape:
+        raise InputError(
+            f"sample_weight must be one number a row, shape {targets.labelled.shape}, got shape {own.shape}"
+        )
+    return own
+
+
+def _require_weights(weights: NDArray[np.float64]) -> None:
     if not np.isfinite(weights).all() or weights.min() < 0:
         raise InputError(
             f"weights must be finite numbers from 0 up, got some from {weights.min()} to {weights.max()}; "
@@ -114,7 +151,6 @@ def row_weights(targets: Targets, sample_weight: Any, class_weight: Any) -> NDAr
         )
     if not weights.any():
         raise InputError("every weight is zero, so nothing could be learned; some rows have to count")
-    return None if (weights == weights[0]).all() else weights
 
 
 def _same(value: Any, unlabelled: Any) -> bool:

@@ -8,6 +8,7 @@ tested on, where data did not come split; it is one of three presets, the same f
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from littoral.training.choose import AUTO, Choice, choose_preset
 from littoral.training.presets import Preset, default_preset, get_preset, require_length
 from littoral.training.recipe import Balance, Recipe
 
-Asked = str | Preset | Choice | None
-"""A preset's name, or `auto`; a Preset of one's own; what chose one before; None: by the number of labels."""
+Asked = str | os.PathLike[str] | Preset | Choice | None
+"""A preset's name or file, or `auto`; a Preset of one's own; what chose one before; None: by the number of labels."""
 
 
 def kept_choice(out: Path | None) -> Choice | None:
@@ -40,7 +41,7 @@ def known_preset(asked: Asked, out: Path | None) -> tuple[Preset | None, Choice 
         asked = kept_choice(out)
     if isinstance(asked, Choice):
         return get_preset(asked.preset), asked
-    return (get_preset(asked) if isinstance(asked, str) else asked), None
+    return (get_preset(asked) if isinstance(asked, str | os.PathLike) else asked), None
 
 
 def preset_for(asked: Asked, train: ImageStore, seed: int, place: torch.device) -> tuple[Preset, Choice | None]:

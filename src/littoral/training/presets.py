@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,17 +55,21 @@ class Preset:
         return self.arms["fused"].linear
 
 
-def get_preset(name: str) -> Preset:
+def get_preset(name: str | os.PathLike[str]) -> Preset:
     """The preset of that name, or in the file of that name, where it ends in .toml (see `variant.py`).
 
     Raises InputError, with the known names, for any other, and for a file that is no preset.
     """
+    name = os.fspath(name)
     if name.endswith(".toml"):
         from littoral.training.variant import read_preset  # which knows the presets of this file
 
         return read_preset(Path(name))
     if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
+        raise InputError(
+            f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}, or a preset's file, such as {name}.toml "
+            "(a loaded model does not hold that file: give it again)"
+        )
     return PRESETS[name]
 
 

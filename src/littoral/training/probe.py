@@ -80,16 +80,18 @@ def fit_probe(
 ) -> tuple[EpochRecord, ProbeFit | GroupedProbeFit]:
     """Fit the head of `model`, one linear layer on concatenated features, in place, to images as they are stored.
 
-    `weights`: how much each image counts, or None. `features`: what the branches make of the images, one after the
-    other, where that is known; None: it is computed, and the time that takes is part of the record. `grouped`: one
-    feature is fitted by `groups.py` too, as several are, in place of logistic regression. Loss and accuracy
-    of the record are those on these images. Raises InputError where all images are of one class.
+    `weights`: how much each image counts, one of weight 0 not at all; None: all alike. `features`: what the branches
+    make of the images, one after the other, where that is known; None: it is computed, and the time that takes is part
+    of the record. `grouped`: one feature is fitted by `groups.py` too, as several are, in place of logistic regression.
+    Loss and accuracy of the record are those on the images that count. Raises InputError where these are of one class.
     """
-    if len(np.unique(labels)) < 2:
+    if len(np.unique(labels if weights is None else labels[weights > 0])) < 2:
         raise InputError("a probe needs images of two classes or more")
     start = time.perf_counter()
     model.to(device)
     features = branch_vectors(model, images, spec) if features is None else features
+    if weights is not None and not weights.all():
+        features, labels, weights = features[weights > 0], labels[weights > 0], weights[weights > 0]
     sizes = {name: feature.size for name, feature in model.config.fused_specs().items()}
     alone = len(sizes) == 1 and not grouped
     linear = _logistic(features, labels, weights) if alone else _grouped(features, sizes, labels, weights)
@@ -152,12 +154,11 @@ def _grouped(
     weights: Float64[np.ndarray, " n"] | None,
 ) -> _Linear:
     """Each branch's features as a group of their own."""
-    counting = slice(None) if weights is None else weights > 0
-    columns = np.split(features[counting], np.cumsum(list(sizes.values()))[:-1], axis=1)
+    columns = np.split(features, np.cumsum(list(sizes.values()))[:-1], axis=1)
     groups = dict(zip(sizes, columns, strict=True))
     # threads that wait for a busy core lose much on matrices as small as these
     with threadpool_limits(1 if len(labels) <= MOST_SEARCHED else torch.get_num_threads()):
-        found = fit_groups(groups, labels[counting], None if weights is None else weights[counting])
+        found = fit_groups(groups, labels, weights)
     fit = GroupedProbeFit(
         found.groups,
         found.penalty,

@@ -89,18 +89,17 @@ def fit_arm(
     `unlabelled`: images of the same form without a label. Presets that can train on them do (see `semi.py`), and
     `unlabelled` in the record tells what became of them; the others leave them out. Such a run keeps no checkpoint.
 
-    An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, and `probe` in the
-    record tells how it went. `features`: what the branches of such an arm make of the images, see `beforehand.py`;
-    None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes` in the record
-    tells what was learned; that takes as long as the training.
+    An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, no batch is drawn,
+    and `probe` in the record tells how it went. `features`: what the branches of such an arm make of the images, see
+    `beforehand.py`; None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes`
+    in the record tells what was learned; that takes as long as the training.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else. `workers`: who trains the network
     together, each a part of every batch; there is no time budget then, `shown` is not asked, and other trainings,
     such as those for learned votes, are done here.
     """
-    if not 0 <= seed < 2**63:
-        raise InputError(f"a seed is a whole number from 0 up, below 2**63, got {seed}")
+    require_seed(seed)
     spec = store.spec()
     recipe = recipe.balanced_for(store.labels)
     config = get_arm(preset, arm, spec.shape, len(store.class_names))
@@ -194,7 +193,7 @@ def fit_arm(
         observer.on_epoch(fitted)
         record = _record(origin, recipe, [fitted], store) | {"unlabelled": left_out, "probe": asdict(fit)}
         record |= {"onnxruntime": runtime_for(config.branches.values(), device)}
-        record |= {"images_seen": fitted.step * len(store), "stopped_early": False, "time_budget": None}
+        record |= {"images_seen": len(store), "steps": 0, "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
     votes = None
     if voting:
@@ -279,7 +278,13 @@ def _steps_within(
     return budget.steps(seconds_for(steps) / steps)
 
 
-def choose_device(name: str) -> torch.device:
+def require_seed(seed: int) -> None:
+    """Raise InputError unless all that draws here, NumPy and scikit-learn too, can start from it."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"a seed is a whole number from 0 up, below 2**32, got {seed}")
+
+
+def choose_device(name: Any) -> torch.device:
     """`auto` is the GPU where torch finds one, else the CPU; any other name is torch's, such as cpu or cuda:1.
 
     Raises InputError for a device that torch does not know or this machine does not have.
@@ -289,7 +294,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"no device {name!r} here: expected auto, cpu or a GPU that torch finds") from error
     return device
 

@@ -22,6 +22,7 @@ from littoral.nn.model import FusionNetConfig
 from littoral.nn.registry import AnyFusion
 from littoral.specs import ImageShape
 from littoral.training.arms import Arm, Build, with_fusion
+from littoral.training.choose import AUTO
 from littoral.training.presets import PRESETS, Preset
 from littoral.training.recipe import Recipe
 
@@ -106,8 +107,11 @@ def variant_preset(name: str, variant: Variant) -> Preset:
 def read_preset(path: Path) -> Preset:
     """The preset in a file, named by the file without its ending.
 
-    Raises InputError for a file that cannot be read, is no TOML, or says what a preset cannot be.
+    Raises InputError for a file that cannot be read, is no TOML, or says what a preset cannot be, and for one that is
+    called as another preset is: a model keeps the name alone.
     """
+    if path.stem in (*PRESETS, AUTO):
+        raise InputError(f"{path} has the name of another preset, {path.stem}: give the file a name of its own")
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
