@@ -16,7 +16,7 @@ from littoral.cli.interrupt import Interrupted
 from littoral.cli.output import print_json, say
 from littoral.cli.settings import set_threads
 from littoral.cli.workers import Asked
-from littoral.words import interval, percent
+from littoral.words import count, interval, percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -300,12 +300,16 @@ def fit(
             f"(95 % interval {interval(test['ci95'])}, n = {test['n']:,})\n"
             f"balanced accuracy {percent(test['balanced_accuracy'])} %, macro F1 {percent(test['macro_f1'])} %\n"
             f"{cost.params:,} parameters, {cost.macs:,} MACs an image, "
-            f"{record['train_seconds']:.1f} s of training ({record['steps']:,} steps), "
+            f"{record['train_seconds']:.1f} s of training ({_steps(record['steps'])}), "
             f"preset {chosen.name}, seed {seed}\n"
             f"{_tuned(record['tuning'])}"
             f"{_accepts(trained.calibration)}"
             f"model file: {target}"
         )
+
+
+def _steps(steps: int) -> str:
+    return count(steps, "step") if steps else "fitted at once"
 
 
 def _usual_name(data: str, preset: str | None, arm: str, seed: int) -> Path:
