@@ -335,15 +335,15 @@ def _unlabelled(
 
 def _what_became_of(found: dict[str, Any]) -> str:
     """What the record says of images without a label, in a sentence."""
-    count = f"{found['images']:,} images without a label"
+    those = f"{found['images']:,} images without a label"
     if found["held_out"] is None:
         why = "a class has one label alone, or images that belong together"
-        return f"{count} were trained on; whether they help cannot be checked: {why}"
+        return f"{those} were trained on; whether they help cannot be checked: {why}"
     checked = (
         f"of {found['held_out']:,} labels held out, {found['alone']:,} were told right without them, "
         f"{found['spread']:,} with them"
     )
-    return f"{count} {'were trained on' if found['used'] else 'are left out, since they do harm'}: {checked}"
+    return f"{those} {'were trained on' if found['used'] else 'are left out, since they do harm'}: {checked}"
 
 
 def _why_no_threshold(calibration: Calibration) -> str:
