@@ -197,8 +197,13 @@ def _kept(alone: Mapping[str, _Ridge], targets: Targets) -> list[str]:
     """The groups that alone, left out, tell more than the base rates; all where few are judged, or none does."""
     if targets.judged.sum() < ENOUGH_JUDGED:
         return list(alone)
-    chance = losses(np.log(targets.base_rates) + np.zeros_like(targets.one_hot), targets).mean()
-    useful = [name for name, ridge in alone.items() if losses(ridge.tuned.left_out, targets).mean() < chance]
+    counts = targets.counts[targets.judged]
+    chance = np.average(losses(np.log(targets.base_rates) + np.zeros_like(targets.one_hot), targets), weights=counts)
+    useful = [
+        name
+        for name, ridge in alone.items()
+        if np.average(losses(ridge.tuned.left_out, targets), weights=counts) < chance
+    ]
     return useful or list(alone)
 
 
