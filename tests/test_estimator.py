@@ -195,6 +195,11 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
         "preset must be the name of one": (lt.FusionClassifier(preset=3), images, labels),
         "no device None here": (lt.FusionClassifier(device=None), images, labels),
         "is a number between 0 and 1": (lt.FusionClassifier(max_error="0.01"), images, labels),
+        "probe is fitted at once, not in steps: leave epochs out": (
+            lt.FusionClassifier("probe", epochs=3),
+            images,
+            labels,
+        ),
         "image_shape must be": (lt.FusionClassifier(image_shape=(28, 28, 4)), images, labels),
         "but the images of X are": (lt.FusionClassifier(image_shape=(28, 20)), images, labels),
         r"takes 560 features a row, got 784": (lt.FusionClassifier(image_shape=(28, 20)), flat(images), labels),
@@ -443,7 +448,8 @@ def test_rows_of_weight_zero_are_as_if_not_given(preset: str, arrays: tuple[np.n
     images[labels == 9] *= 40  # neither their numbers nor their labels are looked at
     weights = np.where(labels == 9, 0, 1 + np.arange(90) % 2)
     kept = labels != 9
-    classifier = lt.FusionClassifier(preset, steps=3, random_state=0, calibrate="folds")
+    steps = 3 if preset == "tiny" else None
+    classifier = lt.FusionClassifier(preset, steps=steps, random_state=0, calibrate="folds")
     alone = clone(classifier).fit(images[kept], labels[kept], weights[kept])
     classifier.fit(images, labels, weights)
     assert classifier.classes_.tolist() == list(range(10))

@@ -31,7 +31,7 @@ from littoral.model_file import load_model, model_bytes, model_from_bytes, save_
 from littoral.nn.inference import predict_answers
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_weights
+from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_length, require_weights
 from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm, require_seed
 from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
@@ -47,7 +47,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         trains all branches. None: `few` or `swift`, by the number of labels. `auto`: the best of `few`, `probe` and
         `transfer` on some of the images, by cross-validation, which takes a minute or two; `model_.record["auto"]` says
         why.
-    epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own.
+    epochs, steps : length of training, in passes over the images or in batches; both None: the preset's own. What is
+        fitted at once, `probe` and `transfer` without `tune`, has none.
     time_budget : seconds that training may take, in place of these; `model_.recipe.steps` tells what it came to.
     tune : None, `last`, `taps` or `all`: which stages of the pretrained network of preset `transfer` are trained on,
         after its head was fitted, for `epochs` or `steps`; kept only where held-out labels say that it helps, which
@@ -136,6 +137,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stages = _stages(self.tune)
         if named is not None:
             require_weights(named, [self.arm])
+            if stages is None:
+                require_length(named, [self.arm], *length)
         if stages is not None and named is None:
             raise InputError("tune trains on a pretrained network: give preset transfer, or another that has one")
         given = read_given(self, X, reset=True)
@@ -159,7 +162,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 shape = whole_shape(self.image_shape)
                 store, mapped, others = larger or _training_store(given, targets, shape, named.largest)
             if named.linear:
-                budget = None  # it is fitted at once, which is within any
+                budget, length = None, (None, None)  # it is fitted at once, which is within any
         preset = default_preset(store.labels) if named is None else named
 
         tuning = None if stages is None else Tuning(stages, TUNING.lasting(*length))
