@@ -147,6 +147,7 @@ def page() -> None:
         f"{len(pairs)}, and significantly better than all three arms in {wins} cells",
         "rates": ", ".join(f"{rate:g} for {arm}" for arm, rate in RATES.items()) + ", 0.008 for all others",
         "choice": "\n".join(_choice()),
+        "shares": "\n".join(_shares()),
         "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
     }
     write_page(HERE, values, rows, front="fusion", block=front)
@@ -182,6 +183,19 @@ def _choice() -> list[str]:
         table.append(
             f"| {name} | {arm} | " + " | ".join(errors.get(rate, "") for rate in ("0.004", "0.008", "0.016")) + " |"
         )
+    return table
+
+
+def _shares() -> list[str]:
+    """The table of `choose.py shares`: error by the joint head's share of the vote, mean over seeds."""
+    found = read_rows(HERE / "shares.csv")
+    shares = [name for name in found[0] if name.startswith("share ")]
+    table = ["| set | labels a class | seeds | " + " | ".join(name[6:] for name in shares) + " |"]
+    table.append("|---" * (3 + len(shares)) + "|")
+    for name, budget in dict.fromkeys((row["data"], row["budget"]) for row in found):
+        own = [row for row in found if (row["data"], row["budget"]) == (name, budget)]
+        errors = [f"{mean(float(row[share]) for row in own):.2f}" for share in shares]
+        table.append(f"| {name} | {budget} | {len(own)} | {' | '.join(errors)} |")
     return table
 
 
