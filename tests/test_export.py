@@ -110,9 +110,11 @@ def test_every_fusion_agrees(fusion: str) -> None:
     agrees(config(KINDS["pixels"], JOINED[fusion]))
 
 
-@pytest.mark.parametrize("preset", ["few", *(pytest.param(n, marks=pytest.mark.full) for n in PRESETS if n != "few")])
+@pytest.mark.parametrize(
+    "preset", ["few", "probe", *(pytest.param(n, marks=pytest.mark.full) for n in PRESETS if n not in ("few", "probe"))]
+)
 def test_every_preset_agrees(preset: str) -> None:
-    """By default the one with most in it: `few` is a cascade of fused gradients and towers, and heads that vote."""
+    """By default those with most in them: a cascade with heads that vote, and all fixed features with one layer."""
     agrees(get_arm(PRESETS[preset], "fused", (1, 12, 14), 4))
 
 

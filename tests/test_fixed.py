@@ -115,6 +115,16 @@ def test_uniform_patterns_are_those_of_scikit_image(points: int, radius: float, 
     np.testing.assert_array_equal(ours, theirs)
 
 
+def test_what_lies_between_pixels_is_equally_bright_but_for_rounding() -> None:
+    """On a slope, the neighbour across it lies between one as much brighter and one as much darker."""
+    across, down = np.meshgrid(np.arange(12), np.arange(12))
+    levels = torch.tensor(10 * (across + down))[None, None, :, :]
+    exact, rounded = patterns(levels.double(), 8, 1.0), patterns(levels.float() / 255, 8, 1.0)
+    assert (exact[..., 1:-1, 1:-1] == exact[0, 0, 5, 5]).all()
+    assert exact[0, 0, 5, 5] & 2
+    assert torch.equal(rounded, exact)
+
+
 def test_pattern_histograms_of_digits_are_those_of_scikit_image(mnist: ImageStore) -> None:
     images = mnist.images[:50]  # their edges are black
     ours = LbpConfig(grid=1).build((1, 28, 28))(torch.tensor(images).permute(0, 3, 1, 2) / 255)["grid"]

@@ -23,6 +23,13 @@ from littoral.nn.fixed.base import FixedBranch, FixedConfig, grid_feature
 from littoral.nn.layers import windows
 from littoral.specs import FeatureSpec, ImageShape
 
+TIE = 1e-6
+"""So much darker than the middle still counts as equally bright.
+
+Between pixels, equal means equal but for rounding, which is another one in an exported file. Of pixels in 256 steps
+from 0 to 1, at the default radius, every neighbour that is truly darker is so by 1.9e-6 or more.
+"""
+
 
 def patterns(
     images: Float[Tensor, "batch channels height width"], points: int, radius: float
@@ -32,8 +39,9 @@ def patterns(
     Angles go from the right upwards. Between pixels the image is linear in both directions; beyond its edge it is as at
     the edge. Offsets are rounded to five digits, so that these are the patterns of scikit-image's
     `local_binary_pattern` but for its black border, and for ties, which float noise decides there: here differences are
-    taken first, which are exactly 0 where an image is even. Ojala, Pietikäinen and Mäenpää, Multiresolution gray-scale
-    and rotation invariant texture classification with local binary patterns, PAMI 2002.
+    taken first, which are exactly 0 where an image is even, and count as none up to TIE. Ojala, Pietikäinen and
+    Mäenpää, Multiresolution gray-scale and rotation invariant texture classification with local binary patterns, PAMI
+    2002.
     """
     reach = math.ceil(radius)
     height, width = images.shape[2:]
@@ -51,7 +59,7 @@ def patterns(
                 row, column = reach + down, reach + across
                 apart[down, across] = padded[..., row : row + height, column : column + width] - middle
             brighter.add_(apart[down, across], alpha=weight)
-        code.add_((brighter >= 0).to(code.dtype), alpha=2**point)
+        code.add_((brighter >= -TIE).to(code.dtype), alpha=2**point)
     return code.int()
 
 
