@@ -2,7 +2,9 @@
 
     python benchmarks/records.py PRESET…   # 40 steps of each arm: does this code train as that of the rows did?
 
-Rows count when they were made by this code, or by code whose weights in `weights.csv` are equal to the bit.
+Rows count when they were made by this code, or by code whose weights in `weights.csv` are equal to the bit. Of a preset
+in BY_PARTS, `part` there is empty for the three arms together, or an arm by itself, or the three with fixed votes: what
+was changed in one part leaves rows of the others as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -30,6 +32,9 @@ WEIGHTS = Path(__file__).with_name("weights.csv")
 SOURCE = Path(littoral.__file__).parent
 TRAINS = ("nn", "training")
 """What decides the weights of a run, given its images. Presets and arms are left out: they are hashed themselves."""
+
+WHOLE, FIXED_VOTES = "", "votes fixed"
+BY_PARTS = {"few": ("shallow", "deep", "matched", FIXED_VOTES)}
 
 
 def code_hash(preset: str) -> str:
@@ -55,37 +60,43 @@ def source_hash(*names: str) -> str:
 
 
 def record_weights(preset: str) -> None:
-    """Add this code's row to `weights.csv`: the SHA-256 of the weights of three arms after 40 steps on 3,000 images."""
-    facts = machine() | {"preset": preset, "code": code_hash(preset)}
-    if any(_same_place(row, facts) and row["code"] == facts["code"] for row in read_rows(WEIGHTS)):
-        return
-    digest = hashlib.sha256()
+    """Add this code's rows to `weights.csv`: the SHA-256 of weights after 40 steps on 3,000 images, part by part."""
     images = littoral.load_mnist().subset(np.arange(3000))
     chosen = get_preset(preset)
-    for arm in ("fused", "shallow", "deep"):
-        trained = fit_arm(chosen, arm, chosen.recipe.lasting(steps=40), images, 3, choose_device("cpu"), Silent())
-        for value in trained.model.state_dict().values():
-            digest.update(value.numpy().tobytes())
-    append_row(WEIGHTS, {"date": date.today().isoformat(), "weights_sha256": digest.hexdigest()} | facts)
+    for part in (WHOLE, *BY_PARTS.get(preset, ())):
+        facts = machine() | {"preset": preset, "code": code_hash(preset), "part": part}
+        if any(_same_place(row, facts) and row["code"] == facts["code"] for row in read_rows(WEIGHTS)):
+            continue
+        digest = hashlib.sha256()
+        recipe = chosen.recipe.lasting(steps=40)
+        for arm in ("fused", "shallow", "deep") if part in (WHOLE, FIXED_VOTES) else (part,):
+            own = replace(recipe, votes="fixed") if part == FIXED_VOTES else recipe
+            trained = fit_arm(chosen, arm, own, images, 3, choose_device("cpu"), Silent())
+            for value in trained.model.state_dict().values():
+                digest.update(value.numpy().tobytes())
+        append_row(WEIGHTS, {"date": date.today().isoformat(), "weights_sha256": digest.hexdigest()} | facts)
 
 
-def current_rows(path: Path, preset: str, threads: str | None = None) -> list[dict[str, str]]:
-    """The rows that this code, or code that trains this preset alike, has made on this kind of machine.
+def current_rows(path: Path, preset: str, threads: str | None = None, part: str = WHOLE) -> list[dict[str, str]]:
+    """The rows that this code, or code that trains this part of the preset alike, has made on this kind of machine.
 
     `threads`: their number of threads; None: that of this process.
     """
     facts = machine() | {"preset": preset} | ({} if threads is None else {"threads": threads})
-    code = code_hash(preset)
-    here = [row for row in read_rows(WEIGHTS) if _same_place(row, facts)]
-    own = {row["weights_sha256"] for row in here if row["code"] == code}
-    alike = {code} | {row["code"] for row in here if row["weights_sha256"] in own}
+    here = [row for row in read_rows(WEIGHTS) if _same_place(row, facts) and row["part"] in (WHOLE, part)]
+    alike: set[str] = set()
+    more = {code_hash(preset)}
+    while not more <= alike:  # code that is alike in this part to code that is alike in all of them
+        alike |= more
+        own = {(row["part"], row["weights_sha256"]) for row in here if row["code"] in alike}
+        more = {row["code"] for row in here if (row["part"], row["weights_sha256"]) in own}
     return [row for row in read_rows(path) if _same_place(row, facts) and row["code"] in alike]
 
 
 def _same_place(row: dict[str, str], facts: dict[str, str]) -> bool:
-    """Whether a row is of the same preset (where it names one), processor, cores and threads."""
-    names = ("preset", "processor", "cores", "threads")
-    return all(row.get(name, facts[name]) == facts[name] for name in names)
+    """Whether a row is of the same preset and part (where both name one), processor, cores and threads."""
+    names = ("preset", "part", "processor", "cores", "threads")
+    return all(name not in facts or row.get(name, facts[name]) == facts[name] for name in names)
 
 
 def shared_folder() -> Path:

@@ -88,7 +88,7 @@ def test_scales_and_votes_go_to_the_group_that_knows_and_not_with_few_labels() -
         targets = Targets(np.arange(n) % 3, 3, np.ones(n))
         knows, noise = standard(n, 20, targets, 1), standard(n, 20, Targets(np.zeros(n, int), 1, np.ones(n)), 2)
         opinions = [log_softmax(5 * leave_one_out(spectrum(rows), targets, 20.0)[0], 1) for rows in (noise, knows)]
-        votes = believed_votes(np.stack(opinions), targets, np.array([0.7, 0.3]))
+        votes = believed_votes(np.stack(opinions), targets.labels, targets.judged * 1.0, np.array([0.7, 0.3]), 3.0)
         return search_scales([noise, knows], targets).squares, votes
 
     (few, few_votes), (many, many_votes) = found(3), found(150)

@@ -1,7 +1,7 @@
 """Does fusing help where labels are few, and which fusion? All arms of preset few on four sets, at three budgets.
 
-    python benchmarks/fusion/run.py            # all that is missing: about eight hours on one thread
-    python benchmarks/fusion/run.py fusions    # the other fusions, on two sets: about three hours more
+    python benchmarks/fusion/run.py            # all that is missing: some 15 hours on one thread
+    python benchmarks/fusion/run.py fusions    # the other fusions, with fixed votes, on two sets: three hours more
     python benchmarks/fusion/run.py page       # writes README.md from the rows
 
 A run draws its labels from the training part by its seed and is tested once on the whole test part, as in
@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "labels")]
 import numpy as np
 import torch
 from jaxtyping import Bool
-from records import append_row, code_hash, current_rows, machine, read_rows, write_page
+from records import FIXED_VOTES, WHOLE, append_row, code_hash, current_rows, machine, read_rows, write_page
 from run import parts_of  # benchmarks/labels
 
 from littoral.evaluation.paired import Difference, judged_together, outcome, paired_difference
@@ -46,12 +46,13 @@ from littoral.training.run import fit_arm
 torch.set_num_threads(1)
 PRESET = "few"
 CODE = code_hash(PRESET)  # before the first run: what is edited meanwhile is not what ran
-ROWS = HERE / "rows.csv"
+ROWS, FUSION_ROWS = HERE / "rows.csv", HERE / "fusions.csv"
 SETS = ("mnist", "fashion-mnist", "cifar10", "signs")
 BUDGETS = (10, 30, 100)
-SEEDS = range(5)
+SEEDS = range(10)
 ARMS = ("fused", "shallow", "deep", "matched")
 FUSIONS = ("fused-sum", "fused-gated", "fused-attention", "fused-bilinear", "fused-late")
+"""Their votes are fixed, and those of `fused` beside them too: what differs is the fusion alone."""
 FUSION_SETS = ("mnist", "fashion-mnist")
 RATES = {"shallow": 1.6e-2, "deep": 1.6e-2, "matched": 1.6e-2}
 """Learning rates by `choose.py`, frozen before the first run here; the others have the preset's, 8e-3."""
@@ -59,14 +60,16 @@ RATES = {"shallow": 1.6e-2, "deep": 1.6e-2, "matched": 1.6e-2}
 Rows = Sequence[dict[str, str]]
 
 
-def main(names: Sequence[str], arms: Sequence[str]) -> None:
+def main(names: Sequence[str], arms: Sequence[str], fixed_votes: bool = False) -> None:
     """Train what is missing; one row a run."""
     preset = _with_pairs(get_preset(PRESET))
+    if fixed_votes:
+        preset = replace(preset, recipe=replace(preset.recipe, votes="fixed"))
     for seed, name in itertools.product(SEEDS, names):
         cells = [
             cell
             for budget, arm in itertools.product(BUDGETS, arms)
-            if not _finished(cell := {"data": name, "arm": arm, "budget": str(budget), "seed": str(seed)})
+            if not _finished(cell := {"data": name, "arm": arm, "budget": str(budget), "seed": str(seed)}, fixed_votes)
         ]
         if not cells:
             continue
@@ -87,12 +90,12 @@ def main(names: Sequence[str], arms: Sequence[str]) -> None:
                     "macs": str(cost.macs),
                 }
                 print(row, flush=True)
-                append_row(ROWS, row | machine() | {"right": _packed(right)})
+                append_row(FUSION_ROWS if fixed_votes else ROWS, row | machine() | {"right": _packed(right)})
 
 
 def page() -> None:
     """README.md here from page.md and the rows."""
-    rows = current_rows(ROWS, PRESET)
+    rows = [row for arm in ARMS for row in _rows(arm)]
     errors = ["| set | labels a class | seeds | " + " | ".join(ARMS) + " |", "|---" * (3 + len(ARMS)) + "|"]
     for name, budget in itertools.product(SETS, BUDGETS):
         runs = {arm: _runs(rows, name, budget, arm) for arm in ARMS}
@@ -125,15 +128,16 @@ def page() -> None:
         "| set | labels a class | seeds | " + " | ".join(f"{arm[6:]} − concat" for arm in FUSIONS) + " |",
         "|---" * 8 + "|",
     ]
+    fixed = _rows("fused", fixed_votes=True)
     swapped = {
         (name, budget, arm): found
         for name, budget, arm in itertools.product(FUSION_SETS, BUDGETS, FUSIONS)
-        if (found := _pair(rows, name, budget, arm)) is not None
+        if (found := _pair(fixed, name, budget, arm)) is not None
     }
     swapped = dict(zip(swapped, judged_together(list(swapped.values())), strict=True))
     for name, budget in sorted({cell[:2] for cell in swapped}):
         told = [_told(swapped.get((name, budget, arm)), turned=True) for arm in FUSIONS]
-        seeds = {len(_runs(rows, name, budget, arm)) for arm in FUSIONS}
+        seeds = {len(_runs(fixed, name, budget, arm)) for arm in FUSIONS}
         others.append(f"| {name} | {budget} | {'–'.join(map(str, sorted(seeds)))} | {' | '.join(told)} |")
     front = ["| labels a class | 10 | 30 | 100 |", "|---" * 4 + "|"]
     for name in SETS:
@@ -199,8 +203,16 @@ def _shares() -> list[str]:
     return table
 
 
-def _finished(cell: dict[str, str]) -> bool:
-    return any(row | cell == row for row in current_rows(ROWS, PRESET))
+def _rows(arm: str, fixed_votes: bool = False) -> list[dict[str, str]]:
+    """The rows of an arm, or those of all arms with fixed votes, by code that trains them as today's."""
+    if fixed_votes:
+        return current_rows(FUSION_ROWS, PRESET, part=FIXED_VOTES)
+    rows = current_rows(ROWS, PRESET, part=WHOLE if arm == "fused" else arm)
+    return [row for row in rows if row["arm"] == arm]
+
+
+def _finished(cell: dict[str, str], fixed_votes: bool) -> bool:
+    return any(row | cell == row for row in _rows(cell["arm"], fixed_votes))
 
 
 def _runs(rows: Rows, name: str, budget: int, arm: str) -> dict[int, Bool[np.ndarray, " n"]]:
@@ -248,7 +260,7 @@ if __name__ == "__main__":
         case ["page"]:
             page()
         case ["fusions"]:
-            main(FUSION_SETS, FUSIONS)
+            main(FUSION_SETS, ("fused", *FUSIONS), fixed_votes=True)
         case []:
             main(SETS, ARMS)
         case _:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import numpy as np
 import torch
-from records import append_row, code_hash, current_rows, machine, shared_folder, write_page
+from records import FIXED_VOTES, append_row, code_hash, current_rows, machine, shared_folder, write_page
 
 import littoral as lt
 from littoral.evaluate_model import evaluate_model
@@ -139,9 +139,11 @@ def probe(name: str) -> None:
 
 def _rows() -> list[dict[str, str]]:
     """The runs here, and of benchmarks/fusion those that are the same and were not made here too."""
-    found = {(row["data"], row["arm"], row["budget"], row["seed"]): row for row in current_rows(FUSION_ROWS, PRESET)}
-    found |= {(row["data"], row["arm"], row["budget"], row["seed"]): row for row in current_rows(ROWS, PRESET)}
-    return [row for (_, arm, _, _), row in found.items() if arm in (*ARMS, UNLABELLED)]
+    labelled = [*current_rows(FUSION_ROWS, PRESET), *current_rows(ROWS, PRESET)]
+    found = {(row["data"], row["budget"], row["seed"]): row for row in labelled if row["arm"] in ARMS}
+    # whose votes are not learned
+    beside = [row for row in current_rows(ROWS, PRESET, part=FIXED_VOTES) if row["arm"] == UNLABELLED]
+    return [*found.values(), *beside]
 
 
 def page() -> None:

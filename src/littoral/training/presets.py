@@ -249,7 +249,7 @@ _MOVING = Recipe(
 _FEW = Preset(
     name="few",
     summary="few labels: the same idea, wider, its images moved in many ways",
-    recipe=_MOVING,
+    recipe=replace(_MOVING, votes="learned"),
     unlabelled=replace(_MOVING.lasting(epochs=2), learning_rate=6e-3),
     arms=_on_gradients(
         TowerConfig((32,), pool_after=(1,), grid=4), TowerConfig((64, 64)), plain=(16, 32, 64, 64), fuse_gradients=True

@@ -68,7 +68,7 @@ class Recipe:
     0: the last weights are. `augment`: how images are moved, or None.
 
     `votes`: of heads that vote, `fixed`: half for the one over the fused vector and the rest for those of the branches,
-    alike; or `learned` out of fold, see `votes.py`, for as many steps again.
+    alike; or `learned` out of fold, see `votes.py`, for a fifth of the steps.
 
     `balance`: what is done about classes of unequal size. `loss` weighs an image's loss inversely to the size of its
     class, `sampler` draws every class equally often, `auto` is `loss` where classes are unbalanced, else `none`.

@@ -34,7 +34,7 @@ from littoral.training.precision import precision_on
 from littoral.training.presets import Preset, get_arm
 from littoral.training.probe import fit_probe
 from littoral.training.recipe import Recipe
-from littoral.training.semi import Unlabelled, train_with_unlabelled
+from littoral.training.semi import Unlabelled, check_spreading, train_with_unlabelled
 from littoral.training.votes import votes_out_of_fold
 from littoral.version import __version__
 
@@ -92,7 +92,8 @@ def fit_arm(
     An arm with one linear head is fitted at once, by `probe.py`: the recipe's length is not asked, no batch is drawn,
     and `probe` in the record tells how it went. `features`: what the branches of such an arm make of the images, see
     `beforehand.py`; None: it is computed here. Where the recipe has votes learned, and there are heads to vote, `votes`
-    in the record tells what was learned; that takes as long as the training.
+    in the record tells what was learned; steps for that are of the recipe's length, and the others the network's. Where
+    images without a label are trained on, the votes are fixed.
 
     `checkpoint`: a file for the state after each epoch, from which the same call goes on with `resume`. `shown`:
     images whose accuracy is put into the history after each epoch and nowhere else. `workers`: who trains the network
@@ -106,7 +107,6 @@ def fit_arm(
     linear = preset.arms[arm].linear
     by_class = recipe.balance == "loss" or (linear and recipe.balance == "sampler")  # where nothing is drawn
     weights = image_weights(store, by_class, sample_weight)
-    voting = recipe.votes == "learned" and config.branch_heads
     if linear and (time_budget is not None or workers is not None):
         other = "the workers" if time_budget is None else "the time budget"
         raise InputError(f"arm {arm} is fitted at once and not in steps: leave {other} out")
@@ -122,8 +122,6 @@ def fit_arm(
         if planned is None:
             budget = TimeBudget.starting_now(time_budget)
             planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
-            if voting:  # as many steps again
-                planned = max(1, planned // 2)
             if most_steps is not None:
                 planned = min(planned, most_steps)
         recipe = recipe.lasting(steps=planned)
@@ -152,39 +150,32 @@ def fit_arm(
         "time_budget": time_budget,
     }
 
+    left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
+    checking = 0.0
     if unlabelled is not None and len(unlabelled) and preset.unlabelled is not None and not linear:
-        if time_budget is not None or sample_weight is not None or recipe.balance != "none" or voting:
+        if time_budget is not None or sample_weight is not None or recipe.balance != "none":
             raise InputError(
-                "with images without a label there are no time budgets, image weights, balancing of classes and "
-                "learned votes yet: leave one of the two out"
+                "with images without a label there are no time budgets, image weights and balancing of classes yet: "
+                "leave one of the two out"
             )
         start = time.perf_counter()
-        model, history, outcome = train_with_unlabelled(
-            lambda number: seeded_model(config, number),
-            np.concatenate([store.images[:], unlabelled]),
-            store.labels,
-            tied_images(store),
-            len(store.class_names),
-            spec,
-            recipe,
-            preset.unlabelled,
-            seed,
-            device,
-            observer,
-        )
-        return TrainedModel(
-            model.eval(),
-            spec,
-            store.class_names,
-            recipe,
-            _record(origin, recipe, history, store)
-            | {
-                "train_seconds": round(time.perf_counter() - start, 3),  # with the check and the spreading
-                "unlabelled": asdict(outcome) | {"sha256": hashlib.sha256(unlabelled.tobytes()).hexdigest()},
-            },
-        )
+        images = np.concatenate([store.images[:], unlabelled])
+        classes = len(store.class_names)
+
+        def fresh(number: int) -> FusionNet:
+            return seeded_model(config, number)
+
+        checked = check_spreading(fresh, images, store.labels, tied_images(store), classes, spec, recipe, seed, device)
+        found = asdict(checked) | {"sha256": hashlib.sha256(unlabelled.tobytes()).hexdigest()}
+        if checked.used:
+            model, history = train_with_unlabelled(
+                fresh, images, store.labels, classes, spec, recipe, preset.unlabelled, seed, device, observer
+            )
+            # with the check and the spreading
+            record = _record(origin, recipe, history, store) | {"train_seconds": _since(start), "unlabelled": found}
+            return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+        left_out, checking, checkpoint = found, _since(start), None
     model = seeded_model(config, seed)
-    left_out = None if unlabelled is None else asdict(Unlabelled(len(unlabelled), used=False))
     if linear:
         fitted, fit = fit_probe(
             model, store.images, store.labels, spec, weights, device, features, preset.arms[arm].grouped
@@ -195,8 +186,8 @@ def fit_arm(
         record |= {"onnxruntime": runtime_for(config.branches.values(), device)}
         record |= {"images_seen": len(store), "steps": 0, "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
-    votes = None
-    if voting:
+    votes, lasting = None, recipe
+    if recipe.votes == "learned" and config.branch_heads:
         votes = votes_out_of_fold(
             lambda: seeded_model(config, seed),
             store.images,
@@ -210,10 +201,11 @@ def fit_arm(
         )
         if votes.votes is not None:
             model.votes.copy_(torch.tensor(list(votes.votes.values())))
+            lasting = recipe.lasting(steps=recipe.total_steps(len(store)) - votes.steps)
     checkpointing = None if checkpoint is None else Checkpointing(checkpoint, identity, resume)
     if workers is not None:
         history = workers.train(
-            model, store.images, store.labels, spec, recipe, seed, device, observer, weights, checkpointing
+            model, store.images, store.labels, spec, lasting, seed, device, observer, weights, checkpointing
         )
     else:
         history = train(
@@ -221,7 +213,7 @@ def fit_arm(
             store.images,
             store.labels,
             spec,
-            recipe,
+            lasting,
             seed,
             device,
             observer,
@@ -230,16 +222,24 @@ def fit_arm(
             shown_accuracy=None if shown is None else lambda net: _accuracy(net, shown, spec),
             budget=budget,
         )
-    record = _record(origin, recipe, history, store) | {"time_budget": time_budget, "unlabelled": left_out}
+    record = _record(origin, recipe, history, store, 0 if votes is None else votes.steps)
+    record |= {"time_budget": time_budget, "unlabelled": left_out}
     if votes is not None:
-        record |= {"votes": asdict(votes), "train_seconds": round(record["train_seconds"] + votes.seconds, 3)}
+        record |= {"votes": asdict(votes)}
+    beside = checking + (0.0 if votes is None else votes.seconds)
+    record |= {"train_seconds": round(record["train_seconds"] + beside, 3)}
     return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
 
 
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
+
+
 def _record(
-    origin: dict[str, Any], recipe: Recipe, history: Sequence[EpochRecord], store: ImageStore
+    origin: dict[str, Any], recipe: Recipe, history: Sequence[EpochRecord], store: ImageStore, beside: int = 0
 ) -> dict[str, Any]:
-    steps = history[-1].step
+    """`beside`: steps of the recipe that went to other networks than that of the history."""
+    steps = history[-1].step + beside
     return origin | {
         "numpy": np.__version__,
         "python": platform.python_version(),

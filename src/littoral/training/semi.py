@@ -60,60 +60,7 @@ class Unlabelled:
     spread: int | None = None
 
 
-def train_with_unlabelled(
-    fresh: Callable[[int], FusionNet],
-    images: UInt8[np.ndarray, "n height width channels"],
-    labels: Int64[np.ndarray, " m"],
-    ties: Int64[np.ndarray, " m"],
-    classes: int,
-    spec: ImageSpec,
-    recipe: Recipe,
-    after: Recipe,
-    seed: int,
-    device: torch.device,
-    observer: Observer,
-) -> tuple[FusionNet, list[EpochRecord], Unlabelled]:
-    """A network trained on `images`, of which the first m have `labels`: the others by spread labels.
-
-    `ties`: a number for each label; the check keeps images of the same number on one side, see `tied_images`. `fresh`
-    makes a network from a seed. `recipe` is the training on the labels, `after` that on spread labels, which count the
-    less the less they are sure. Where the check finds that spreading tells fewer held-out labels right than the labels
-    alone, the others are left out.
-    """
-    m = len(labels)
-    checked = _check(fresh, images, labels, ties, classes, spec, recipe, seed, device)
-    model = fresh(seed)
-    history = train(model, images[:m], labels, spec, recipe, seed, device, observer)
-    if not checked.used:
-        return model, history, checked
-    for number in range(1, ROUNDS + 1):
-        shares = _spread(model, images, labels, classes, spec)
-        shares[:m] = np.eye(classes)[labels]
-        weights = sureness(shares)
-        more = train(
-            model,
-            images,
-            shares.argmax(1),
-            spec,
-            after,
-            seed + number,
-            device,
-            observer,
-            weights=weights / weights.mean(),
-        )
-        first, last = len(history), history[-1].step
-        history += [replace(record, epoch=record.epoch + first, step=record.step + last) for record in more]
-    return model, history, checked
-
-
-def sureness(shares: Float64[np.ndarray, "n classes"]) -> Float64[np.ndarray, " n"]:
-    """One less the entropy over that of no knowledge: 1 where a row names one class, 0 where all are alike."""
-    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
-    sure: Float64[np.ndarray, " n"] = np.clip(1 - entropy / np.log(shares.shape[1]), 0, 1)
-    return sure
-
-
-def _check(
+def check_spreading(
     fresh: Callable[[int], FusionNet],
     images: UInt8[np.ndarray, "n height width channels"],
     labels: Int64[np.ndarray, " m"],
@@ -124,7 +71,12 @@ def _check(
     seed: int,
     device: torch.device,
 ) -> Unlabelled:
-    """Two-fold: each half of the labels is told by the other, with and without images that have none."""
+    """Whether images without a label are of use: each half of the labels is told by the other, with and without them.
+
+    `images`, of which the first m have `labels`. `ties`: a number for each label; images of the same number stay on one
+    side, see `tied_images`. They are to be left out where spreading tells fewer held-out labels right than the labels
+    alone.
+    """
     m, unlabelled = len(labels), len(images) - len(labels)
     rng = np.random.default_rng([seed, 1])
     try:
@@ -143,6 +95,53 @@ def _check(
         told = shares[len(known) : len(known) + len(kept)].argmax(1)
         spread += int((told == labels[kept]).sum())
     return Unlabelled(unlabelled, spread >= alone, m, alone, spread)
+
+
+def train_with_unlabelled(
+    fresh: Callable[[int], FusionNet],
+    images: UInt8[np.ndarray, "n height width channels"],
+    labels: Int64[np.ndarray, " m"],
+    classes: int,
+    spec: ImageSpec,
+    recipe: Recipe,
+    after: Recipe,
+    seed: int,
+    device: torch.device,
+    observer: Observer,
+) -> tuple[FusionNet, list[EpochRecord]]:
+    """A network trained on `images`, of which the first m have `labels`: the others by spread labels.
+
+    `fresh` makes a network from a seed. `recipe` is the training on the labels, `after` that on spread labels, which
+    count the less the less they are sure. Votes of heads are those that `fresh` gives, in both.
+    """
+    m = len(labels)
+    model = fresh(seed)
+    history = train(model, images[:m], labels, spec, recipe, seed, device, observer)
+    for number in range(1, ROUNDS + 1):
+        shares = _spread(model, images, labels, classes, spec)
+        shares[:m] = np.eye(classes)[labels]
+        weights = sureness(shares)
+        more = train(
+            model,
+            images,
+            shares.argmax(1),
+            spec,
+            after,
+            seed + number,
+            device,
+            observer,
+            weights=weights / weights.mean(),
+        )
+        first, last = len(history), history[-1].step
+        history += [replace(record, epoch=record.epoch + first, step=record.step + last) for record in more]
+    return model, history
+
+
+def sureness(shares: Float64[np.ndarray, "n classes"]) -> Float64[np.ndarray, " n"]:
+    """One less the entropy over that of no knowledge: 1 where a row names one class, 0 where all are alike."""
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
+    sure: Float64[np.ndarray, " n"] = np.clip(1 - entropy / np.log(shares.shape[1]), 0, 1)
+    return sure
 
 
 def _halves(
