@@ -267,7 +267,7 @@ def test_a_pass_over_few_images_goes_on_until_there_were_enough_steps() -> None:
 
 @pytest.mark.parametrize("preset", ["swift", "few"])
 def test_the_presets_of_today_learn_in_a_few_steps(parts: tuple[ImageStore, ImageStore], preset: str) -> None:
-    trained = fit(parts[0], preset, recipe=replace(short(preset), epochs=None, steps=60), shown=parts[1])
+    trained = fit(parts[0], preset, recipe=replace(short(preset), epochs=None, steps=80), shown=parts[1])
     assert trained.record["history"][-1]["loss"] < trained.record["history"][0]["loss"]
     predicted = predict_probabilities(trained.model, parts[1].images, trained.image).argmax(1)
     assert (predicted == parts[1].labels).mean() > 0.9
