@@ -26,6 +26,7 @@ from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
 from littoral.images.splits import (
+    each_class_in_turn,
     grouped_split,
     held_out,
     label_budget,
@@ -116,6 +117,13 @@ def test_budgets_are_balanced_and_nested(labels: np.ndarray, per_class: int, see
     chosen = label_budget(labels, per_class, seed)
     assert np.bincount(labels[chosen]).tolist() == [per_class] * 5
     assert set(label_budget(labels, 1, seed)) <= set(chosen)
+
+
+def test_a_part_has_each_class_in_turn_and_the_small_ones_whole() -> None:
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 2])
+    assert each_class_in_turn(labels, 5).tolist() == [0, 1, 5, 6, 7]
+    assert each_class_in_turn(labels, 6).tolist() == [0, 1, 2, 5, 6, 7]
+    assert each_class_in_turn(labels, 99).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -149,6 +149,16 @@ def _fill(
     return held if (taken > 0).all() else None
 
 
+def each_class_in_turn(labels: NDArray[np.int64], at_most: int) -> NDArray[np.int64]:
+    """Rows of so many images at most, rising: the first of each class, then the second of each, and so on."""
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    turn = np.empty(len(order), dtype=np.int64)
+    turn[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen: NDArray[np.int64] = np.sort(np.argsort(turn, kind="stable")[:at_most])
+    return chosen
+
+
 def label_budget(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArray[np.int64]:
     """Sorted indices of `per_class` images of each class that occurs.
 

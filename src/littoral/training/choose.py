@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from littoral.errors import InputError
-from littoral.images.splits import grouped_folds, label_budget, tied_images, train_test_rows
+from littoral.images.splits import each_class_in_turn, grouped_folds, label_budget, tied_images, train_test_rows
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_from_vectors, predict_probabilities
 from littoral.training.beforehand import features_beforehand
@@ -120,7 +120,7 @@ def choose_preset(store: ImageStore, seed: int, device: torch.device, large: Ima
     if trained.name != CHECKED:
         why = f"{trained.name}, since more than {FEW_LABELS:,} images a class are enough to train a network"
         return Choice(trained.name, {}, {}, 0, 0.0, why)
-    some = _some(store.labels)
+    some = each_class_in_turn(store.labels, max(MOST_IMAGES, 2 * len(store.class_names)))
     part = store.subset(some)
     seen = {
         name: part if large is None or get_preset(name).largest <= trained.largest else large.subset(some)
@@ -159,14 +159,6 @@ def _size(seen: ImageStore, part: ImageStore) -> str:
     """How large the images were, where that is another size than that of `part`."""
     height, width = seen.images.shape[1:3]
     return "" if seen is part else f" at {height}×{width} pixels"
-
-
-def _some(labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
-    """Rows of `MOST_IMAGES` images at most: the first of each class in turn."""
-    order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels)
-    turn = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(order[np.argsort(turn, kind="stable")[: max(MOST_IMAGES, 2 * len(sizes))]])
 
 
 def _able(part: ImageStore) -> tuple[dict[str, Preset], dict[str, str]]:

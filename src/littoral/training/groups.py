@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from scipy.special import log_softmax
 
 from littoral.errors import InputError
+from littoral.images.splits import each_class_in_turn
 from littoral.training.ridge import Tuned, coefficients, spectrum, tuned
 from littoral.training.scales import search_scales
 from littoral.training.stacking import believed_votes
@@ -105,7 +106,7 @@ def fit_groups(
     evaluations = sum(ridge.tuned.evaluations for ridge in alone.values())
     squares = np.ones(1)
     if len(kept) > 1:
-        rows = _sample(targets)
+        rows = each_class_in_turn(targets.labels, max(MOST_SEARCHED, targets.classes))
         found = search_scales([_centred_part(parts[name].rows, rows, targets) for name in kept], targets.part(rows))
         squares, evaluations = found.squares / found.squares.max(), evaluations + found.evaluations
     scales = dict(zip(kept, np.sqrt(squares), strict=True))
@@ -210,17 +211,6 @@ def _kept(alone: Mapping[str, _Ridge], targets: Targets) -> list[str]:
         if np.average(losses(ridge.tuned.left_out, targets), weights=counts) < chance
     ]
     return useful or list(alone)
-
-
-def _sample(targets: Targets) -> Int64[np.ndarray, " m"]:
-    """Rows that scales are searched on: all, or the first of each class in turn until there are enough."""
-    if len(targets.labels) <= MOST_SEARCHED:
-        return np.arange(len(targets.labels))
-    order = np.argsort(targets.labels, kind="stable")
-    sizes = np.bincount(targets.labels)
-    turn = np.empty(len(order), dtype=np.int64)
-    turn[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(np.argsort(turn, kind="stable")[: max(MOST_SEARCHED, targets.classes)])
 
 
 def _centred_part(
