@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from littoral.images.store import ImageStore
 from littoral.training import run, votes
-from littoral.training.loop import Silent, train
+from littoral.training.loop import Plan, Silent, train
 from littoral.training.presets import get_preset
 from littoral.training.run import TrainedModel, fit_arm
 from littoral.training.stacking import believed_votes
@@ -124,6 +124,27 @@ def test_where_there_are_no_folds_or_nothing_to_vote_the_votes_stay(small: Image
     assert model.model.votes.tolist() == [0.5, 0.25, 0.25]
     assert model.record["steps"] == 60
     assert "votes" not in fitted(small.subset(two_each), "shallow").record
+
+
+class Told(Silent):
+    """Keeps what an observer is told."""
+
+    def __init__(self) -> None:
+        self.plans: list[Plan] = []
+        self.steps: list[int] = []
+
+    def on_start(self, plan: Plan) -> None:
+        self.plans.append(plan)
+
+    def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
+        self.steps.append(step)
+
+
+def test_votes_are_followed_as_one_training_before_the_network(small: ImageStore) -> None:
+    chosen, told = get_preset("few"), Told()
+    fit_arm(chosen, "fused", chosen.recipe.lasting(steps=150), small.subset(np.arange(100)), 3, CPU, told)
+    assert [(plan.purpose, plan.steps) for plan in told.plans] == [("votes", 30), ("", 120)]
+    assert told.steps == [10, 20, 30, *range(10, 130, 10)]
 
 
 def test_a_training_of_a_few_steps_has_none_for_votes(small: ImageStore) -> None:

@@ -35,6 +35,7 @@ class Bar:
         """Show the bar."""
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
+        self.purpose = f"{plan.purpose}  " if plan.purpose else ""
         if self.task is not None:  # of a training before this one
             self.progress.remove_task(self.task)
         self.task = self.progress.add_task(self.title, total=plan.steps, completed=plan.start_step, figures="starting")
@@ -45,7 +46,7 @@ class Bar:
             return
         speed = f"{images_per_second:,.0f} img/s  " if self.progress.console.width >= WIDE else ""
         figures = (
-            f"epoch {epoch}/{self.epochs}  loss {loss:.4f}  acc {100 * accuracy:.2f} %  "
+            f"{self.purpose}epoch {epoch}/{self.epochs}  loss {loss:.4f}  acc {100 * accuracy:.2f} %  "
             f"{speed}{self.left.text(step)} left"
         )
         self.progress.update(self.task, completed=step, figures=figures)
@@ -70,7 +71,8 @@ class Lines:
         self.left = _TimeLeft(plan)
         self.epochs = -(-plan.steps // plan.steps_per_epoch)
         resumed = f", going on from step {plan.start_step:,}" if plan.start_step else ""
-        say(f"{self.title}: {plan.images:,} images, {count(self.epochs, 'epoch')}, {plan.steps:,} steps{resumed}")
+        what = f"{self.title}, {plan.purpose}" if plan.purpose else self.title
+        say(f"{what}: {plan.images:,} images, {count(self.epochs, 'epoch')}, {plan.steps:,} steps{resumed}")
 
     def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
         """Nothing: a line a few steps is too many for a log."""

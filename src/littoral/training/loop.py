@@ -38,12 +38,16 @@ REPORT_EVERY = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How much there is to train: said to the observer before the first step."""
+    """How much there is to train: said to the observer before the first step.
+
+    `purpose`: `votes` for the networks of folds that votes are learned from, before the network itself; else empty.
+    """
 
     images: int
     steps: int
     steps_per_epoch: int
     start_step: int
+    purpose: str = ""
 
 
 @runtime_checkable

@@ -197,6 +197,7 @@ def fit_arm(
             recipe,
             seed,
             device,
+            observer,
             weights,
         )
         if votes.votes is not None:

@@ -20,7 +20,7 @@ from littoral.nn.inference import predict_opinions
 from littoral.nn.model import FusionNet
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
-from littoral.training.loop import Silent, train
+from littoral.training.loop import Observer, Plan, Silent, train
 from littoral.training.recipe import Recipe
 from littoral.training.stacking import believed_votes
 
@@ -58,6 +58,7 @@ def votes_out_of_fold(
     recipe: Recipe,
     seed: int,
     device: torch.device,
+    observer: Observer,
     weights: Float64[np.ndarray, " n"] | None,
 ) -> LearnedVotes:
     """The votes that are best for images of each of three folds, told by a network trained on the other two.
@@ -76,6 +77,7 @@ def votes_out_of_fold(
         fold = grouped_folds(labels[counted], ties[counted], FOLDS, seed)
     except InputError as error:
         return LearnedVotes(None, 0, 0, 0, time.perf_counter() - start, str(error))
+    observer.on_start(Plan(len(counted), FOLDS * length, FOLDS * length, 0, "votes"))
     told: list[Float32[np.ndarray, "heads m classes"]] = []
     for number in range(FOLDS):
         known, held = counted[fold != number], counted[fold == number]
@@ -83,7 +85,8 @@ def votes_out_of_fold(
         model = fresh()
         believed, names = model.votes.double().numpy(), model.voters
         rows = images.take(known) if isinstance(images, ImageRows) else images[known]
-        train(model, rows, labels[known], spec, recipe.lasting(steps=length), seed, device, Silent(), weights=part)
+        follow = _AsOne(observer, number * length)
+        train(model, rows, labels[known], spec, recipe.lasting(steps=length), seed, device, follow, weights=part)
         kept = images.take(held) if isinstance(images, ImageRows) else images[held]
         told.append(predict_opinions(model, kept, spec))
     order = counted[np.argsort(fold, kind="stable")]
@@ -91,3 +94,15 @@ def votes_out_of_fold(
     best = believed_votes(opinions, labels[order], counts[order], believed, BELIEF)
     votes = dict(zip(names, best.tolist(), strict=True))
     return LearnedVotes(votes, len(counted), FOLDS, FOLDS * length, time.perf_counter() - start)
+
+
+class _AsOne(Silent):
+    """Lets an observer follow several trainings as one; `before`: the steps of those that are done."""
+
+    def __init__(self, observer: Observer, before: int) -> None:
+        self.observer = observer
+        self.before = before
+
+    def on_steps(self, epoch: int, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
+        """The step reached in all of them."""
+        self.observer.on_steps(1, self.before + step, loss, accuracy, images_per_second)
