@@ -152,6 +152,8 @@ def page() -> None:
         "rates": ", ".join(f"{rate:g} for {arm}" for arm, rate in RATES.items()) + ", 0.008 for all others",
         "choice": "\n".join(_choice()),
         "shares": "\n".join(_shares()),
+        "votes": "\n".join(_votes()),
+        "changed": "\n".join(_changed(rows, fixed)),
         "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
     }
     write_page(HERE, values, rows, front="fusion", block=front)
@@ -200,6 +202,39 @@ def _shares() -> list[str]:
         own = [row for row in found if (row["data"], row["budget"]) == (name, budget)]
         errors = [f"{mean(float(row[share]) for row in own):.2f}" for share in shares]
         table.append(f"| {name} | {budget} | {len(own)} | {' | '.join(errors)} |")
+    return table
+
+
+def _votes() -> list[str]:
+    """The table of `choose.py votes`: error with votes fixed and learned, mean over seeds."""
+    learned = read_rows(HERE / "votes.csv")
+    fixed = {(row["data"], row["budget"], row["seed"]): row["share 0.5"] for row in read_rows(HERE / "shares.csv")}
+    shares = sorted({row["share"] for row in learned})
+    heads = [name for name in learned[0] if name.startswith("vote of ")]
+    titles = [*(f"learned, {float(share):.0%} of steps" for share in shares), *heads]
+    table = [f"| set | labels a class | seeds | fixed | {' | '.join(titles)} |", "|---" * (4 + len(titles)) + "|"]
+    for name, budget in dict.fromkeys((row["data"], row["budget"]) for row in learned):
+        own = [row for row in learned if (row["data"], row["budget"]) == (name, budget)]
+        seeds = sorted({row["seed"] for row in own})
+        errors = [mean(float(fixed[name, budget, seed]) for seed in seeds)]
+        errors += [mean(float(row["error"]) for row in own if row["share"] == share) for share in shares]
+        votes = [mean(float(row[head]) for row in own if row["share"] == shares[-1]) for head in heads]
+        cells = [f"{value:.2f}" for value in (*errors, *votes)]
+        table.append(f"| {name} | {budget} | {len(seeds)} | {' | '.join(cells)} |")
+    return table
+
+
+def _changed(learned: Rows, fixed: Rows) -> list[str]:
+    """Error with fixed and with learned votes, on the seeds that have both."""
+    table = ["| set | " + " | ".join(f"{budget} labels a class" for budget in BUDGETS) + " |", "|---" * 4 + "|"]
+    for name in SETS:
+        cells = []
+        for budget in BUDGETS:
+            before, after = (_runs(rows, name, budget, "fused") for rows in (fixed, learned))
+            seeds = sorted(before.keys() & after.keys())
+            errors = [mean(100 - 100 * float(runs[seed].mean()) for seed in seeds) for runs in (before, after) if seeds]
+            cells.append(" to ".join(f"{error:.2f}" for error in errors))
+        table.append(f"| {name} | {' | '.join(cells)} |")
     return table
 
 
