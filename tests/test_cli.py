@@ -584,6 +584,10 @@ BAD = {
         ["fit", "nowhere", "--preset", "probe", "--steps", "3"],
         "arm fused of preset probe is fitted at once, not in steps: leave steps out",
     ),
+    "a time budget of what is fitted at once": (
+        ["fit", "nowhere", "--preset", "probe", "--time-budget", "5"],
+        "arm fused of preset probe is fitted at once, not in steps: leave the time budget out",
+    ),
     "epochs of an arm that is fitted at once": (
         ["fit", "mnist", "--arm", "probe", "--epochs", "3"],
         "is fitted at once, not in steps: leave epochs out",

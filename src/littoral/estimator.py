@@ -138,7 +138,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if named is not None:
             require_weights(named, [self.arm])
             if stages is None:
-                require_length(named, [self.arm], *length)
+                require_length(named, [self.arm], *length, budget)
         if stages is not None and named is None:
             raise InputError("tune trains on a pretrained network: give preset transfer, or another that has one")
         given = read_given(self, X, reset=True)

@@ -175,7 +175,7 @@ def fit(
         get_arm(named, arm, (1, 64, 64), 2)  # is there such an arm? the true shape is known once images are read
         require_weights(named, [arm])
         if tuning is None:
-            require_length(named, [arm], epochs, steps)
+            require_length(named, [arm], epochs, steps, time_budget)
         else:
             require_tunable(named, arm, get_arm(named, arm, (3, named.largest, named.largest), 2))
     read = partial(
@@ -210,7 +210,7 @@ def fit(
         say(f"no checkpoint {checkpoint} yet: starting from the beginning")
     chosen = preset_for(loaded.store, seed, labels_per_class) if named is None else named
     if tuning is None:
-        require_length(chosen, [arm], epochs, steps)
+        require_length(chosen, [arm], epochs, steps, time_budget)
     others = None
     if unlabelled is not None:
         if chosen.unlabelled is None:

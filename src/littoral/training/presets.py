@@ -107,14 +107,18 @@ def require_weights(preset: Preset, arms: Sequence[str]) -> None:
                 branch.build(shape)
 
 
-def require_length(preset: Preset, arms: Sequence[str], epochs: int | None, steps: int | None) -> None:
+def require_length(
+    preset: Preset, arms: Sequence[str], epochs: int | None, steps: int | None, time_budget: float | None = None
+) -> None:
     """Raise InputError where a length is given though all of these arms are fitted at once. Unknown arms pass."""
-    if (epochs is None and steps is None) or not all(arm in preset.arms and preset.arms[arm].linear for arm in arms):
+    given = {"epochs": epochs, "steps": steps, "the time budget": time_budget}
+    names = [name for name, value in given.items() if value is not None]
+    if not names or not all(arm in preset.arms and preset.arms[arm].linear for arm in arms):
         return
     those = f"arm {arms[0]}" if len(arms) == 1 else f"arms {listed(arms)}"
     raise InputError(
         f"{those} of preset {preset.name} {'is' if len(arms) == 1 else 'are'} fitted at once, not in steps: "
-        f"leave {'epochs' if steps is None else 'steps'} out"
+        f"leave {listed(names)} out"
     )
 
 
