@@ -22,6 +22,7 @@ from littoral.images.store import ImageStore
 from littoral.rows import ImageRows
 from littoral.scale.cluster import connected
 from littoral.scale.studies import on_ray
+from littoral.scale.tasks import Needs, require_room
 from littoral.studies.compare import compare
 from littoral.studies.comparison import Comparison
 from littoral.studies.curve import curve
@@ -154,6 +155,10 @@ def test_what_goes_wrong_there_is_said_here(cluster: Cluster, few_images: ImageS
             InputError, match=r"cluster differs from this one: the code of littoral was ffffffffffff…, is"
         ):
             tried(few_images, runner=on_ray(cluster.address, do=older))
+    with pytest.MonkeyPatch.context() as patch:  # the one with the address alone, which computes nothing
+        patch.setattr("littoral.scale.tasks._machines", lambda: [{"memory": 1e9}])
+        with pytest.raises(InputError, match=r"no machine left for a training: start one and give the same command"):
+            require_room(Needs(1))
     torch.set_num_threads(2)
     try:
         with pytest.raises(InputError, match=r"each training takes 2 CPUs, and no machine .+ has 1 CPUs\): give --thr"):

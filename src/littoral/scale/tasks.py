@@ -138,11 +138,13 @@ def room_for(needs: Needs) -> int:
 
 
 def require_room(needs: Needs, what: str = "training") -> None:
-    """Raise InputError where no machine of the cluster has so many CPUs or GPUs; `what` is it that takes them."""
+    """Raise InputError where no machine of the cluster has so many CPUs or GPUs; `what` it is that takes them."""
     if room_for(needs):
         return
     gpus = f" and {count(needs.gpus, 'GPU')}" if needs.gpus else ""
-    most = max((machine.get("CPU", 0) for machine in _machines()), default=0)
+    if not any(machine.get("CPU", 0) for machine in _machines()):
+        raise InputError(f"the cluster has no machine left for a {what}: start one and give the same command again")
+    most = max(machine.get("CPU", 0) for machine in _machines())
     raise InputError(
         f"each {what} takes {count(needs.cpus, 'CPU')}{gpus}, and no machine of the cluster has them "
         f"(the largest has {most:g} CPUs): give --threads, which is the CPUs of one {what}"
