@@ -15,6 +15,8 @@ import torch
 import littoral as lt
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
+from littoral.nn.inference import predict_opinions
+from littoral.training import run, votes
 from littoral.training.loop import Silent
 from littoral.training.optim import OneCycleAdamW
 from littoral.training.presets import get_preset
@@ -84,13 +86,32 @@ def test_the_budget_becomes_steps_and_those_steps_alone_give_the_same_weights(
     record = timed.record
     assert record["time_budget"] == 1.0
     assert not record["stopped_early"]
-    voting = record["votes"]["steps"] if preset == "few" else 0
-    assert timed.recipe.steps == record["steps"] == record["history"][-1]["step"] + voting > 30
+    assert timed.recipe.steps == record["steps"] == record["history"][-1]["step"] > 30
     assert record["images_seen"] == record["steps"] * timed.recipe.batch_size
     again = fit(store, preset, steps=record["steps"])
     assert again.recipe == timed.recipe
     assert again.record["time_budget"] is None
     assert_same_weights(timed, again)
+
+
+def test_votes_and_the_telling_of_images_for_them_are_within_the_budget(
+    clock: Clock, store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(model, images, spec):  # type: ignore[no-untyped-def]
+        clock.now += 0.002 * len(images)
+        return predict_opinions(model, images, spec)
+
+    monkeypatch.setattr(votes, "LEAST_STEPS", 2)
+    monkeypatch.setattr(votes, "predict_opinions", slow)
+    monkeypatch.setattr(run, "predict_opinions", slow)
+    start = clock.now
+    timed = fit(store, time_budget=1.0)
+    assert 0.85 < clock.now - start <= 1.04
+    record = timed.record
+    assert record["votes"]["steps"] > 3
+    assert timed.recipe.steps == record["steps"] == record["history"][-1]["step"] + record["votes"]["steps"]
+    assert not record["stopped_early"]
+    assert_same_weights(timed, fit(store, steps=record["steps"]))
 
 
 def test_a_run_on_a_machine_that_became_slow_is_stopped_near_the_budget_and_says_so(

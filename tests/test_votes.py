@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
 
+from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.training import run, votes
 from littoral.training.loop import Plan, Silent, train
 from littoral.training.presets import get_preset
+from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, fit_arm
 from littoral.training.stacking import believed_votes
+from littoral.training.votes import steps_of_fold
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -64,12 +68,21 @@ def test_votes_hold_to_what_was_believed_as_much_as_images_are_few() -> None:
     np.testing.assert_allclose(twice, few, atol=1e-4)  # an image that counts twice, and a belief as strong
 
 
-def fitted(store: ImageStore, arm: str, preset: str = "swift", **settings: object) -> TrainedModel:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Votes are learned however few the steps are."""
+    monkeypatch.setattr(votes, "LEAST_STEPS", 1)
+
+
+def fitted(
+    store: ImageStore, arm: str, preset: str = "swift", balance: Balance = "none", **settings: object
+) -> TrainedModel:
     chosen = get_preset(preset)
-    recipe = replace(chosen.recipe.lasting(steps=60), batch_size=32, votes="learned")
+    recipe = replace(chosen.recipe.lasting(steps=60, balance=balance), batch_size=32, votes="learned")
     return fit_arm(chosen, arm, recipe, store, 3, CPU, Silent(), **settings)
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("arm", "names"), [("fused", ["fused", "shallow", "deep"]), ("fused-late", ["shallow", "deep"])]
 )
@@ -95,6 +108,7 @@ def test_learned_votes_are_recorded_and_used(small: ImageStore, arm: str, names:
     assert all(torch.equal(v, state[k]) for k, v in model.model.state_dict().items() if k != "votes")
 
 
+@pytest.mark.usefixtures("short")
 def test_images_that_belong_together_are_in_one_fold_and_folds_are_short(
     small: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +130,7 @@ def test_images_that_belong_together_are_in_one_fold_and_folds_are_short(
         assert 0 < sum(seen) < 120
 
 
+@pytest.mark.usefixtures("short")
 def test_where_there_are_no_folds_or_nothing_to_vote_the_votes_stay(small: ImageStore) -> None:
     two_each = np.concatenate([np.flatnonzero(small.labels == label)[:2] for label in range(10)])
     model = fitted(small.subset(two_each), "fused")
@@ -140,6 +155,7 @@ class Told(Silent):
         self.steps.append(step)
 
 
+@pytest.mark.usefixtures("short")
 def test_votes_are_followed_as_one_training_before_the_network(small: ImageStore) -> None:
     chosen, told = get_preset("few"), Told()
     fit_arm(chosen, "fused", chosen.recipe.lasting(steps=150), small.subset(np.arange(100)), 3, CPU, told)
@@ -147,29 +163,59 @@ def test_votes_are_followed_as_one_training_before_the_network(small: ImageStore
     assert told.steps == [10, 20, 30, *range(10, 130, 10)]
 
 
-def test_a_training_of_a_few_steps_has_none_for_votes(small: ImageStore) -> None:
-    chosen = get_preset("few")
-    short = fit_arm(chosen, "fused", chosen.recipe.lasting(steps=4), small.subset(np.arange(100)), 3, CPU, Silent())
-    assert short.record["steps"] == 4
-    assert short.record["votes"]["votes"] is None
-    assert "no share" in short.record["votes"]["reason"]
+def test_a_short_training_has_no_steps_for_votes(small: ImageStore) -> None:
+    model = fitted(small.subset(np.arange(100)), "fused", "few")
+    assert model.record["steps"] == model.record["history"][-1]["step"] == 60
+    assert model.record["votes"]["votes"] is None
+    assert "60 steps have no share for networks of 3 folds" in model.record["votes"]["reason"]
+    assert [steps_of_fold(total) for total in (1, 742, 743, 1500, 30_000)] == [0, 0, 50, 100, 2000]
 
 
+@pytest.mark.usefixtures("short")
+def test_of_many_images_some_of_each_class_are_voted_on(small: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(votes, "MOST_IMAGES", 50)
+    assert fitted(small.subset(np.arange(300)), "fused").record["votes"]["images"] == 50
+
+
+@pytest.mark.usefixtures("short")
+def test_votes_count_as_the_training_does(small: ImageStore) -> None:
+    """Few images of a class count as much as many, whether drawn as often or weighed so."""
+    uneven = small.subset(np.flatnonzero((small.labels != 3) | (np.arange(len(small)) < 60))[:300])
+    ways = {way: fitted(uneven, "fused", balance=way).record["votes"]["votes"] for way in ("none", "sampler")}
+    assert ways["none"] != ways["sampler"]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_checkpoint_of_another_run_is_refused_before_votes_are_learned(
+    small: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"checkpoint": tmp_path / "state", "resume": True}
+    fitted(small.subset(np.arange(100)), "fused", **place)
+    monkeypatch.setattr(votes, "train", lambda *given, **more: pytest.fail("trained"))
+    with pytest.raises(InputError, match="belongs to another run"):
+        fitted(small.subset(np.arange(110)), "fused", **place)
+
+
+@pytest.mark.usefixtures("short")
 def test_images_of_weight_0_have_no_say_in_votes(small: ImageStore) -> None:
     few = small.subset(np.arange(200))
     swapped = replace(few, labels=np.where(np.arange(200) < 100, few.labels, (few.labels + 1) % 10))
     weights = (np.arange(200) < 100).astype(float)
     record, other = (fitted(store, "fused", sample_weight=weights).record["votes"] for store in (few, swapped))
+    alone = fitted(few.subset(np.arange(100)), "fused", sample_weight=np.ones(100)).record["votes"]
     assert record["images"] == 100
-    assert record["votes"] == other["votes"]
+    assert record["votes"] == other["votes"] == alone["votes"]
 
 
+@pytest.mark.usefixtures("short")
 def test_with_images_without_a_label_the_votes_are_not_learned(small: ImageStore) -> None:
     model = fitted(small.subset(np.arange(100)), "fused", "few", unlabelled=small.images[100:140])
     assert "votes" not in model.record
+    assert model.recipe.votes == "fixed"
     assert model.model.votes.tolist() == pytest.approx([0.5, 1 / 6, 1 / 6, 1 / 6])
 
 
+@pytest.mark.usefixtures("short")
 def test_a_time_budget_is_for_votes_and_network_together(small: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_steps_within", lambda *_: 60)
     model = fitted(small.subset(np.arange(300)), "fused", time_budget=60.0)

@@ -154,6 +154,7 @@ def page() -> None:
         "shares": "\n".join(_shares()),
         "votes": "\n".join(_votes()),
         "changed": "\n".join(_changed(rows, fixed)),
+        "seeds": "–".join(map(str, sorted({len(_runs(rows, *own, "fused")) for own in cells_with}))),
         "hours": f"{sum(float(row['train_seconds']) for row in rows) / 3600:.1f}",
     }
     write_page(HERE, values, rows, front="fusion", block=front)

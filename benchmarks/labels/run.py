@@ -141,7 +141,7 @@ def _rows() -> list[dict[str, str]]:
     """The runs here, and of benchmarks/fusion those that are the same and were not made here too."""
     labelled = [*current_rows(FUSION_ROWS, PRESET), *current_rows(ROWS, PRESET)]
     found = {(row["data"], row["budget"], row["seed"]): row for row in labelled if row["arm"] in ARMS}
-    # whose votes are not learned
+    # whose votes are fixed, where the images without a label were of use, as in all of these
     beside = [row for row in current_rows(ROWS, PRESET, part=FIXED_VOTES) if row["arm"] == UNLABELLED]
     return [*found.values(), *beside]
 

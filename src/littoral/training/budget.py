@@ -42,6 +42,6 @@ class TimeBudget:
         """Whether a run has to stop here."""
         return self.spent > OVER * self.seconds
 
-    def steps(self, seconds_per_step: float) -> int:
-        """How many steps fit into what is left; at least one."""
-        return max(1, int(MARGIN * (self.seconds - self.spent) / seconds_per_step))
+    def steps(self, seconds_per_step: float, beside: float = 0.0) -> int:
+        """How many steps fit into what is left, less seconds for what is done beside them; at least one."""
+        return max(1, int(MARGIN * (self.seconds - self.spent - beside) / seconds_per_step))

@@ -7,7 +7,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from littoral.errors import InputError
 from littoral.images.splits import tied_images
 from littoral.images.store import ImageStore
 from littoral.nn.calibrated import CalibratedNet, Calibration
-from littoral.nn.inference import predict_probabilities
+from littoral.nn.inference import predict_opinions, predict_probabilities
 from littoral.nn.model import FusionNet, FusionNetConfig, seeded_model
 from littoral.nn.onnx_session import runtime_for
 from littoral.nn.own_code import own_code
 from littoral.specs import ImageSpec
 from littoral.training.budget import WARM_UP_SHARE, TimeBudget
-from littoral.training.checkpoint import planned_steps
+from littoral.training.checkpoint import planned_steps, read_checkpoint
 from littoral.training.feed import class_balanced_weights
 from littoral.training.history import EpochRecord
 from littoral.training.loop import Checkpointing, Observer, Plan, Silent, Workers, train
@@ -35,8 +35,11 @@ from littoral.training.presets import Preset, get_arm
 from littoral.training.probe import fit_probe
 from littoral.training.recipe import Recipe
 from littoral.training.semi import Unlabelled, check_spreading, train_with_unlabelled
-from littoral.training.votes import votes_out_of_fold
+from littoral.training.votes import MOST_IMAGES, steps_of_fold, votes_out_of_fold
 from littoral.version import __version__
+
+TOLD_FOR_THE_CLOCK = 64
+"""Images that are told to see how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def fit_arm(
     linear = preset.arms[arm].linear
     by_class = recipe.balance == "loss" or (linear and recipe.balance == "sampler")  # where nothing is drawn
     weights = image_weights(store, by_class, sample_weight)
+    voting = recipe.votes == "learned" and config.branch_heads
     if linear and (time_budget is not None or workers is not None):
         other = "the workers" if time_budget is None else "the time budget"
         raise InputError(f"arm {arm} is fitted at once and not in steps: leave {other} out")
@@ -121,7 +125,7 @@ def fit_arm(
         )
         if planned is None:
             budget = TimeBudget.starting_now(time_budget)
-            planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights)
+            planned = _steps_within(budget, config, store, spec, recipe, seed, device, weights, voting)
             if most_steps is not None:
                 planned = min(planned, most_steps)
         recipe = recipe.lasting(steps=planned)
@@ -173,7 +177,7 @@ def fit_arm(
             )
             # with the check and the spreading
             record = _record(origin, recipe, history, store) | {"train_seconds": _since(start), "unlabelled": found}
-            return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+            return TrainedModel(model.eval(), spec, store.class_names, replace(recipe, votes="fixed"), record)
         left_out, checking, checkpoint = found, _since(start), None
     model = seeded_model(config, seed)
     if linear:
@@ -186,24 +190,15 @@ def fit_arm(
         record |= {"onnxruntime": runtime_for(config.branches.values(), device)}
         record |= {"images_seen": len(store), "steps": 0, "stopped_early": False, "time_budget": None}
         return TrainedModel(model.eval(), spec, store.class_names, recipe, record)
+    checkpointing = None if checkpoint is None else Checkpointing(checkpoint, identity, resume)
+    if checkpointing is not None and resume and checkpointing.path.exists():
+        read_checkpoint(checkpointing.path, identity)  # that of another run is refused before anything is trained
     votes, lasting = None, recipe
-    if recipe.votes == "learned" and config.branch_heads:
-        votes = votes_out_of_fold(
-            lambda: seeded_model(config, seed),
-            store.images,
-            store.labels,
-            tied_images(store),
-            spec,
-            recipe,
-            seed,
-            device,
-            observer,
-            weights,
-        )
+    if voting:
+        votes = votes_out_of_fold(lambda: seeded_model(config, seed), store, recipe, seed, device, observer, weights)
         if votes.votes is not None:
             model.votes.copy_(torch.tensor(list(votes.votes.values())))
             lasting = recipe.lasting(steps=recipe.total_steps(len(store)) - votes.steps)
-    checkpointing = None if checkpoint is None else Checkpointing(checkpoint, identity, resume)
     if workers is not None:
         history = workers.train(
             model, store.images, store.labels, spec, lasting, seed, device, observer, weights, checkpointing
@@ -264,8 +259,12 @@ def _steps_within(
     seed: int,
     device: torch.device,
     weights: Float64[np.ndarray, " n"] | None,
+    voting: bool,
 ) -> int:
-    """How many steps the budget allows, from the time that a few of them take on a model that is then forgotten."""
+    """How many steps the budget allows, from the time that a few of them take on a model that is then forgotten.
+
+    `voting`: where the steps are enough to learn votes, there is time kept for telling the images that are voted on.
+    """
     scratch = seeded_model(config, seed)
 
     def seconds_for(steps: int) -> float:
@@ -276,7 +275,14 @@ def _steps_within(
 
     first = seconds_for(2) / 2  # with all that is done once
     steps = max(3, int((WARM_UP_SHARE * budget.seconds - budget.spent) / first))
-    return budget.steps(seconds_for(steps) / steps)
+    a_step = seconds_for(steps) / steps
+    planned = budget.steps(a_step)
+    if not voting or not steps_of_fold(planned):
+        return planned
+    some, start = store.images[:TOLD_FOR_THE_CLOCK], time.perf_counter()
+    predict_opinions(scratch, some, spec)
+    an_image = (time.perf_counter() - start) / len(some)
+    return budget.steps(a_step, an_image * min(len(store), MOST_IMAGES))
 
 
 def require_seed(seed: int) -> None:
