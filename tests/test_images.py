@@ -21,7 +21,7 @@ from PIL import Image
 from littoral.errors import ImageError, InputError
 from littoral.images import builtin
 from littoral.images.batch import decode_batch
-from littoral.images.decode import MAX_SCANS, decode_bytes, decode_file, size_of
+from littoral.images.decode import MAX_SCANS, decode_bytes, decode_file, open_upright, quiet_pillow, size_of
 from littoral.images.labels import index_labels
 from littoral.images.named import load_named
 from littoral.images.sources import image_files
@@ -342,6 +342,46 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     for kind in ("PNG", "TIFF"):
         pixels = decode_bytes(encoded(deep, kind), GREY)[..., 0]
         assert np.array_equal(pixels, np.round(np.arange(64).reshape(8, 8) * 1000 / 257))
+
+
+def test_sixteen_bits_of_which_the_least_is_white() -> None:
+    values = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
+    content = encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
+    assert np.array_equal(decode_bytes(content, GREY)[..., 0], 255 - np.round(values / 257.0))
+
+
+def test_damaged_exif_data_do_not_spoil_whole_pixels() -> None:
+    for kind in ("PNG", "WEBP"):
+        assert decode_bytes(encoded(Image.new("L", (8, 8), 9), kind, exif=b"Exif\0\0II*\0\xff"), GREY).shape == (
+            8,
+            8,
+            1,
+        )
+
+
+def test_of_several_pictures_the_first_is_read_and_it_is_noted() -> None:
+    frames = [Image.new("L", (8, 8), level) for level in (50, 100, 150)]
+    for kind in ("TIFF", "GIF", "PNG", "WEBP"):
+        more = {"save_all": True, "append_images": frames[1:]} | ({"lossless": True} if kind == "WEBP" else {})
+        for options, first in ((more, True), ({}, False)):
+            with quiet_pillow():
+                upright = open_upright(encoded(frames[0], kind, **options), 1)
+            assert upright.first is first
+            assert np.abs(np.asarray(upright.image).astype(int) - 50).max() <= 1
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop"])
+def test_a_long_thin_image_takes_no_gigabytes_on_its_way(resize: Resize) -> None:
+    content = encoded(Image.new("L", (1, 2_000_000)))
+    with pytest.raises(ImageError, match="has 1×2000000 pixels, too long and thin for 64×64"):
+        decode_bytes(content, replace(ImageSpec.unit(64, 64, 1), resize=resize))
+
+
+def test_a_second_head_of_a_png_does_not_hide_its_size() -> None:
+    small, large = encoded(Image.new("L", (1, 1))), encoded(Image.new("L", (900, 900)))
+    head = len(b"\x89PNG\r\n\x1a\n") + 25
+    with quiet_pillow():
+        assert size_of(small[:head] + large[8:]) == (900, 900)
 
 
 def test_one_bit_palette_and_transparency() -> None:

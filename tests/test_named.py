@@ -167,10 +167,11 @@ def test_one_images_file_finds_its_labels(tmp_path: Path, mark: str) -> None:
     with open(tmp_path / f"emnist-letters-labels{mark}idx1-ubyte", "rb") as labels:
         (tmp_path / f"emnist-letters-labels{mark}idx1-ubyte.gz").write_bytes(gzip.compress(labels.read()))
     (tmp_path / f"emnist-letters-labels{mark}idx1-ubyte").unlink()
-    table = read_table(tmp_path / f"emnist-letters-images{mark}idx3-ubyte", group_from=r"\d+")
+    table = read_table(tmp_path / f"emnist-letters-images{mark}idx3-ubyte")
     assert np.array_equal(np.stack(table.images)[..., 0], images)
     assert table.split is None
-    assert table.groups == tuple("123456")
+    with pytest.raises(InputError, match=r"--group-from looks at paths, and images of .* have none"):
+        read_table(tmp_path / f"emnist-letters-images{mark}idx3-ubyte", group_from=r"\d+")
 
 
 def test_class_folders_go_before_idx_pairs(tmp_path: Path) -> None:
@@ -199,7 +200,8 @@ def test_idx_pairs_that_cannot_be_are_refused(tmp_path: Path) -> None:
         "counts": "holds 4 images, but train-labels-idx1-ubyte 3 labels",
         "cut": "should hold 4 × 9 × 8 bytes after its head, but holds 84",
         "none": "holds no images",
-        "other": "letters-images-idx3-ubyte, whose name starts with none of train, val, valid, validation, test, t10k",
+        "other": "letters-images-idx3-ubyte, whose name starts with none of train, training, val, valid, validation, "
+        "test, testing, t10k",
         "two": "holds two test parts, t10k-images-idx3-ubyte and test-images-idx3-ubyte",
         "swapped": "holds an array with 1 axes: expected 3",
     }

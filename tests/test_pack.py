@@ -141,6 +141,15 @@ def test_names_of_any_bytes(photos: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_holds_packing_up_no_longer_than_a_broken_file(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "train" / "a" / "pipe.png")
+    rows = [f"{file.relative_to(tmp_path)},{file.parent.name}\n" for file in sorted(photos.rglob("*.png"))]
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(rows))
+    index = pack(read_table(tmp_path / "t.csv"), tmp_path / "packed")
+    assert [Path(name).name for name in index.unreadable] == ["pipe.png"]
+
+
 def test_what_is_not_whole_is_refused(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "packed"
     pack(read_table(photos), out)
@@ -155,6 +164,9 @@ def test_what_is_not_whole_is_refused(photos: Path, tmp_path: Path) -> None:
     index = json.loads((out / "index.json").read_text())
     (out / "index.json").write_text(json.dumps(index | {"format": "other"}))
     with pytest.raises(InputError, match="has the format 'other', expected 'littoral-pack-1'"):
+        read_table(out)
+    (out / "index.json").write_text(json.dumps(index | {"parts": []}))
+    with pytest.raises(InputError, match="names no parts: pack again"):
         read_table(out)
     (out / "index.json").write_text("{}")
     with pytest.raises(InputError, match="is not the index of a pack"):

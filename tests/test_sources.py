@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import os
+import signal
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 import littoral as lt
 from littoral.errors import InputError
+from littoral.images.audit import audit_images
 from littoral.images.load import Reading, load_data
 from littoral.images.parallel import in_parallel
 from littoral.images.paths import read_readable
@@ -125,6 +128,25 @@ def test_integer_labels_are_text_wherever_they_come_from(tmp_path: Path) -> None
     assert stores[0].fingerprint() == stores[1].fingerprint()
 
 
+def test_groups_are_found_in_the_paths_that_come_with_bytes(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    def row(number: int, path: str | None) -> dict[str, object]:
+        content = io.BytesIO()
+        picture(number).save(content, "PNG")
+        return {"image": {"bytes": content.getvalue(), "path": path}, "label": "ab"[number % 2]}
+
+    rows = [row(number, f"patient{number // 4}_{number}.png") for number in range(12)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    store = load_data(str(tmp_path / "a.parquet"), Reading(group_from=r"patient(\d+)")).store
+    assert store.groups is not None
+    assert len(set(store.groups.tolist())) == 3
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([*rows, row(12, None)]), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"looks at paths, and images of .* have none"):
+        load_data(str(tmp_path / "b.parquet"), Reading(group_from=r"(\d+)"))
+
+
 def test_folders_that_come_split(tmp_path: Path) -> None:
     for number, part in enumerate(["train"] * 6 + ["Valid"] * 2 + ["test"] * 4):
         path = tmp_path / part / "ab"[number % 2] / f"{number}.png"
@@ -190,6 +212,49 @@ def test_nearly_equal_images_in_both_parts_of_a_given_split_are_said(tmp_path: P
     )
 
 
+def test_it_is_said_where_images_of_both_parts_cannot_be_compared(tmp_path: Path) -> None:
+    for number in range(24):  # a film: each frame shades into the next
+        path = tmp_path / ("testing", "Training")[number % 2] / "ab"[number // 12] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        wave = np.sin((np.arange(32) + number * 0.2) / 2.5)
+        Image.fromarray((127 + 100 * np.outer(wave, wave)).astype(np.uint8)).save(path)
+    loaded = load_data(str(tmp_path))
+    assert loaded.across == 0
+    assert any(
+        line.startswith("test images that are nearly equal to a training image are not counted, since 20 are nearly")
+        for line in loaded.remarks()
+    )
+
+
+def test_a_folder_without_an_image_is_said_to_make_no_class(folder: Path) -> None:
+    (folder / "tulip").mkdir()
+    (folder / "tulip" / "1.heic").write_bytes(b"x")
+    loaded = load_data(str(folder))
+    assert "folders without an image, which make no class: tulip" in loaded.remarks()
+    assert loaded.store.class_names == CLASSES
+
+
+def test_what_is_read_of_a_file_with_more_in_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory in (None, 0):  # held, and kept in a file
+        pages = [picture(number) for number in range(3)]
+        pages[0].save(folder / CLASSES[0] / "pages.tif", save_all=True, append_images=pages[1:])
+        loaded = load_data(str(folder), Reading(memory=memory))
+        assert "1 file with several pages or frames, of which the first is read" in loaded.remarks()
+        (odd,) = audit_images(loaded).odd_modes
+        assert odd.item.name.endswith("pages.tif")
+
+
+def test_twelve_bits_in_sixteen_are_said(tmp_path: Path) -> None:
+    for number in range(4):
+        place = tmp_path / "ab"[number % 2]
+        place.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 4096, (16, 16)).astype(np.uint16)
+        pixels[0, 0] = 4095
+        Image.fromarray(pixels).save(place / f"{number}.tif")
+    (line,) = load_data(str(tmp_path)).remarks()
+    assert line.startswith("16-bit images come to 17 of 256 levels, since none is brighter: scale")
+
+
 def test_a_class_with_test_images_alone_is_refused(tmp_path: Path) -> None:
     for number, place in enumerate(["train/a", "train/b", "test/a", "test/c"]):
         (tmp_path / place).mkdir(parents=True)
@@ -208,7 +273,7 @@ def test_a_stray_folder_beside_parts_is_refused_and_an_empty_one_is_not(folder: 
     (place / "logs").mkdir()
     assert read_table(place).split is not None
     picture(5).save(place / "logs" / "loss.png")
-    with pytest.raises(InputError, match="beside logs, which is none of train, val"):
+    with pytest.raises(InputError, match="beside logs, which is none of train, training, val"):
         read_table(place)
 
 
@@ -244,6 +309,29 @@ def test_workers_give_the_same_as_this_process(folder: Path) -> None:
 
 def names_of(start: int, paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
+
+
+def slow(start: int, files: list[str]) -> int:
+    time.sleep(0 if start == 0 else 60)
+    return len(files)
+
+
+def killed(start: int, files: list[str]) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def test_workers_drop_what_they_are_at_when_the_reading_ends() -> None:
+    before = time.monotonic()
+    results = in_parallel(slow, ["x"] * 100, 2)
+    assert next(results) == (0, 8)
+    results.close()
+    assert time.monotonic() - before < 30
+
+
+def test_a_worker_that_is_killed_is_told_of_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="a process that reads images was killed, most likely for want of memory"):
+        list(in_parallel(killed, ["x"] * 20, 2))
 
 
 def test_load_images_in_python(folder: Path) -> None:
@@ -393,8 +481,14 @@ CSV_FAULTS: dict[str, tuple[str, str]] = {
     "twice": ("path,label\nphotos/x,a\nphotos/x,b\n", "line 3: photos/x stands in line 2 already"),
     "odd split": (
         "path,label,split\nphotos/x,a,train\nphotos/y,b,dev\n",
-        "one of train, val, valid, validation, test, got 'dev'",
+        "one of train, training, val, valid, validation, test, testing, got 'dev'",
     ),
+    "two columns of a name": ("path,label,label\nphotos/x,a,b\nphotos/y,b,a\n", "has 2 columns 'label'"),
+    "two labels": (
+        "path,label\nphotos/x,a,b\nphotos/y,b\n",
+        "line 2: expected a value for each of 2 columns, got more",
+    ),
+    "a space": ("path,label\nphotos/x,a\nphotos/y,a \n", "line 3: label 'a ' is 'a' but for spaces"),
     "nul": ("path,label\nphotos/\x00,a\nphotos/y,b\n", "is no path that leads to a file"),
     "blank lines": ("path,label\n\n\nphotos/x,a\nphotos/y,\n", "line 5: label must be a word"),
     "no text": ("\x00\x01", "has no column 'path'"),
@@ -425,6 +519,7 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
     both = {"images": np.zeros((2, 8, 8), np.uint8), "labels": [0, 1]}
     np.savez(tmp_path / "parts.npz", **both, split=["train"])
     np.savez(tmp_path / "groups.npz", **both, groups=np.arange(5))
+    np.savez(tmp_path / "latin.npz", images=both["images"], labels=[b"caf\xe9", b"caf\xe8"])
     with open(tmp_path / "array.npz", "wb") as handle:
         np.save(handle, np.zeros(3))
     (tmp_path / "nothing.npz").write_bytes(b"")
@@ -444,6 +539,7 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
         "few.npz": "each of the 2 images needs one value in labels, got 1",
         "more.npz": "each of the 2 images needs one value in labels, got 3",
         "parts.npz": "each of the 2 images needs one value in split, got 1",
+        "latin.npz": "labels must be text in UTF-8, got b'caf\\xe9'",
         "groups.npz": "each of the 2 images needs one value in groups, got 5",
     }
     for name, words in refused.items():
@@ -460,6 +556,9 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
         with pytest.raises(InputError) as caught:
             load_data(str(folder), reading)
         assert words in str(caught.value)
+    np.savez(tmp_path / "whole.npz", **both)
+    with pytest.raises(InputError, match=r"--group-from looks at paths, and images of .*whole.npz have none"):
+        load_data(str(tmp_path / "whole.npz"), Reading(group_from=r"\d"))
     with pytest.raises(InputError, match="built in"):
         load_data("mnist", Reading(size=(8, 8)))
 

@@ -57,8 +57,7 @@ class Room:
     def folder(self) -> Path:
         """Its place: in $LITTORAL_CACHE, else in `littoral` in $XDG_CACHE_HOME or ~/.cache."""
         own = os.environ.get("LITTORAL_CACHE")
-        base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "littoral"
-        return base / self.name
+        return (Path(own) if own else cache_folder("LITTORAL_CACHE")) / self.name
 
     def find(self, key: str) -> Entry | None:
         """The whole entry of that key, None when there is none."""
@@ -144,6 +143,15 @@ class Room:
         if named is None or place.is_symlink() or not place.is_dir():
             return False
         return all(file.name == ABOUT or re.fullmatch(self.files, file.name) for file in place.iterdir())
+
+
+def cache_folder(otherwise: str) -> Path:
+    """`littoral` in $XDG_CACHE_HOME or ~/.cache. Raises InputError, which names another variable to set, where no home
+    folder is known."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "littoral"
+    except RuntimeError as error:
+        raise InputError(f"no home folder is known to keep files in; set {otherwise} to a folder") from error
 
 
 IMAGES = Room("images", r"images\.bin", "give a smaller --size")

@@ -57,7 +57,8 @@ Group = Annotated[
     typer.Option(help="Column of a table that names what images belong to; one group stays on one side of a split."),
 ]
 GroupFrom = Annotated[
-    str | None, typer.Option(help="Regular expression that finds each image's group in its path, such as '^(.*)_'.")
+    str | None,
+    typer.Option(help="Regular expression that finds each image's group in its path, such as '([^/]*)_[^/]*$'."),
 ]
 AllowOutside = Annotated[
     bool, typer.Option("--allow-outside", help="Paths in a table may lead out of the table's folder.")

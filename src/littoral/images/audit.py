@@ -244,11 +244,17 @@ def _odd_modes(own: OwnForms | None, items: Items) -> tuple[Odd, ...]:
         return ()
     counts = Counter(own.modes)
     odd = {mode for mode, count in counts.items() if mode not in PLAIN_MODES and _is_rare(count, len(own.modes))}
-    return tuple(
+    modes = tuple(
         Odd(items[index], MODE_REASONS.get(mode, f"{mode} colours, turned to RGB"))
         for index, mode in enumerate(own.modes)
         if mode in odd
     )
+    firsts = tuple(
+        Odd(items[index], "the first of several pages or frames, the others are not read")
+        for index, first in enumerate(own.firsts)
+        if first
+    )
+    return modes + firsts
 
 
 def _odd_colours(tint: NDArray[np.int64] | None, blank: NDArray[np.bool_], items: Items) -> tuple[Odd, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from littoral.errors import ImageError
-from littoral.images.decode import fit_to_spec, open_upright, quiet_pillow, read_bytes, size_of
+from littoral.images.decode import Upright, fit_to_spec, open_upright, quiet_pillow, read_bytes, size_of
 from littoral.images.packed import PackedImage
 from littoral.specs import ImageSpec
 
@@ -22,12 +22,14 @@ Encoded = str | PackedImage | bytes | NDArray[np.uint8]
 class Batch:
     """What there is to say of images that were decoded: the own (height, width) of each, (0, 0) where unreadable.
 
-    `modes`: the mode of each in its file (see `open_upright`), "" where unreadable. `errors`: why an image, by number
-    in the batch, has no pixels. `grey`: all channels of all images are alike.
+    `modes`: the mode of each in its file (see `Upright`), "" where unreadable. `firsts`: whether each is the first
+    picture of several in its file. `errors`: why an image, by number in the batch, has no pixels. `grey`: all channels
+    of all images are alike.
     """
 
     sizes: NDArray[np.int32]
     modes: list[str]
+    firsts: list[bool]
     errors: dict[int, str]
     grey: bool
 
@@ -35,21 +37,22 @@ class Batch:
 def decode_batch(start: int, images: list[Encoded], spec: ImageSpec, target: NDArray[np.uint8]) -> Batch:
     """Decode images to the form of `spec` into `target[start:]`; those that cannot be are named and left out."""
     sizes = np.zeros((len(images), 2), np.int32)
-    modes = [""] * len(images)
+    modes, firsts = [""] * len(images), [False] * len(images)
     errors = {}
     grey = True
     with quiet_pillow():
         for number, image in enumerate(images):
             try:
-                upright, mode = _upright(image, spec.channels)
-                pixels = fit_to_spec(upright, spec)
+                upright = _upright(image, spec.channels)
+                pixels = fit_to_spec(upright.image, spec)
             except ImageError as error:
                 errors[number] = str(error)
                 continue
             target[start + number] = pixels
-            sizes[number], modes[number] = (upright.height, upright.width), mode
+            sizes[number] = upright.image.height, upright.image.width
+            modes[number], firsts[number] = upright.mode, upright.first
             grey = grey and _is_grey(pixels)
-    return Batch(sizes, modes, errors, grey)
+    return Batch(sizes, modes, firsts, errors, grey)
 
 
 def decode_batch_to_file(start: int, images: list[Encoded], spec: ImageSpec, file: str, total: int) -> Batch:
@@ -97,10 +100,10 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
     return bool(red[0] == green[0] == blue[0] and (red == green).all() and (green == blue).all())
 
 
-def _upright(image: Encoded, channels: int) -> tuple[Image.Image, str]:
+def _upright(image: Encoded, channels: int) -> Upright:
     if isinstance(image, np.ndarray):
         picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        return picture.convert("L" if channels == 1 else "RGB"), picture.mode
+        return Upright(picture.convert("L" if channels == 1 else "RGB"), picture.mode)
     return open_upright(_content(image), channels)
 
 

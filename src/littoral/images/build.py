@@ -39,16 +39,18 @@ SMALLEST, STEP = 8, 4
 SAMPLE = 2048
 """Heads that are read for a first guess at the size; decoding then sees the sizes of all."""
 
-DECODER = 3
+DECODER = 4
 """Changes whenever decoding comes to give other pixels or notes, so that older entries of the cache are not used."""
 
 
 @dataclass(frozen=True)
 class OwnForms:
-    """How images lay in their files: (height, width) of each (n × 2), upright, and its mode, as Pillow calls it (n)."""
+    """How images lay in their files: (height, width) of each (n × 2), upright, its mode, as Pillow calls it (n), and
+    whether it is the first picture of several in its file (n)."""
 
     sizes: NDArray[np.int32]
     modes: tuple[str, ...]
+    firsts: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,11 @@ def build_store(
         store,
         tuple(table.names[index] for index in kept[order]),
         tuple((table.names[index], decoded.errors[index]) for index in sorted(decoded.errors)),
-        OwnForms(decoded.own.sizes[kept[order]], tuple(decoded.own.modes[index] for index in kept[order])),
+        OwnForms(
+            decoded.own.sizes[kept[order]],
+            tuple(decoded.own.modes[index] for index in kept[order]),
+            tuple(decoded.own.firsts[index] for index in kept[order]),
+        ),
     )
 
 
@@ -210,16 +216,16 @@ def _decode_to_file(
     forms = entry.notes["forms"]
     numbers = np.array(entry.notes["form"], np.int64)[places].tolist()
     sizes = np.array([forms[number][:2] for number in numbers], np.int32)
-    own = OwnForms(sizes, tuple(forms[number][2] for number in numbers))
+    own = OwnForms(sizes, tuple(forms[number][2] for number in numbers), tuple(forms[number][3] for number in numbers))
     return _Decoded(ImageRows(mapped, places), errors, own, entry.notes["grey"])
 
 
 def _noted(own: OwnForms) -> dict[str, Any]:
     """Own forms as plain values: the different ones, and which one each image has."""
-    number_of: dict[tuple[int, int, str], int] = {}
+    number_of: dict[tuple[int, int, str, bool], int] = {}
     form = [
-        number_of.setdefault((height, width, mode), len(number_of))
-        for (height, width), mode in zip(own.sizes.tolist(), own.modes, strict=True)
+        number_of.setdefault((height, width, mode, first), len(number_of))
+        for (height, width), mode, first in zip(own.sizes.tolist(), own.modes, own.firsts, strict=True)
     ]
     return {"forms": list(number_of), "form": form}
 
@@ -236,6 +242,7 @@ def _decode_into(
     errors: dict[int, str] = {}
     sizes = np.zeros((len(images), 2), np.int32)
     modes: list[str] = []
+    firsts: list[bool] = []
     grey = True
     decode: Callable[[int, list[Encoded]], Batch] = partial(decode_batch, spec=spec, target=target)
     if workers:
@@ -244,10 +251,11 @@ def _decode_into(
         end = start + len(batch.sizes)
         sizes[start:end] = batch.sizes
         modes += batch.modes
+        firsts += batch.firsts
         errors |= {start + number: reason for number, reason in batch.errors.items()}
         grey = grey and batch.grey
         on_progress(end, len(images))
-    return _Decoded(target, errors, OwnForms(sizes, tuple(modes)), grey)
+    return _Decoded(target, errors, OwnForms(sizes, tuple(modes), tuple(firsts)), grey)
 
 
 def _first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

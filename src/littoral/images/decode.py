@@ -1,7 +1,7 @@
 """Bytes of an image file -> the uint8 image that a model takes. The project's only decoding and only resize.
 
-JPEG, PNG, BMP, GIF (first frame), TIFF and WebP, through Pillow. The EXIF orientation is applied, transparency is
-laid over white, 16-bit pixels are scaled (not clipped) to 8 bits.
+JPEG, PNG, BMP, GIF, TIFF and WebP, through Pillow. The EXIF orientation is applied, transparency is laid over white,
+16-bit pixels are scaled (not clipped) to 8 bits, of several frames or pages the first is taken.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from littoral.errors import ImageError
@@ -53,6 +55,25 @@ READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
+MOVING = ("PNG", "GIF", "TIFF", "WEBP")
+"""Those that may hold several pictures. In a JPEG there are previews and the like: one picture."""
+
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""The TIFF tag that says what the numbers of its pixels mean, and the value of what is black on white."""
+
+
+@dataclass(frozen=True)
+class Upright:
+    """A decoded picture in L or RGB, upright, in its own size.
+
+    `mode`: that in the file, in Pillow's words: "RGB", "CMYK", "I;16", …; "LA", "PA" and "RGBA" have transparent parts,
+    in whatever way the file says so. `first`: whether the file holds further frames or pages, which are not read.
+    """
+
+    image: Image.Image
+    mode: str
+    first: bool = False
+
 
 def decode_file(path: Path | str, spec: ImageSpec) -> NDArray[np.uint8]:
     """The image file at `path` as (height, width, channels) uint8 in the form of `spec`; raises ImageError."""
@@ -65,7 +86,7 @@ def decode_bytes(content: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     Raises ImageError, in one phrase, for bytes that are no image, are cut short, or hold over MAX_PIXELS pixels.
     """
     with quiet_pillow():
-        return fit_to_spec(open_upright(content, spec.channels)[0], spec)
+        return fit_to_spec(open_upright(content, spec.channels).image, spec)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -92,11 +113,10 @@ def read_bytes(path: Path | str) -> bytes:
         raise ImageError("has a name that no file can have") from error
 
 
-def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
-    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size; and its mode.
+def open_upright(content: bytes, channels: int) -> Upright:
+    """An encoded image in L (1 channel) or RGB (3), turned as its EXIF orientation says, in its own size.
 
-    The mode is that in the file, in Pillow's words: "RGB", "CMYK", "I;16", …; "LA", "PA" and "RGBA" have transparent
-    parts, in whatever way the file says so. To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
+    To be called inside `quiet_pillow`. Raises ImageError as `decode_bytes`.
     """
     if not content:
         raise ImageError("is empty (0 bytes)")
@@ -109,13 +129,15 @@ def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+            first = image.format in MOVING and _has_more(image)
             image.load()
             own = _own_mode(image)
-            turned = image.getexif().get(ORIENTATION, 1) != 1
-            upright = ImageOps.exif_transpose(image) if turned else image
+            upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
-            return _to_mode(upright, "L" if channels == 1 else "RGB"), own
+                if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+                    upright = ImageOps.invert(upright)  # as Pillow does where there are 8 bits
+            return Upright(_to_mode(upright, "L" if channels == 1 else "RGB"), own, first)
     except (ImageError, MemoryError):  # the latter says nothing of the image
         raise
     except Image.DecompressionBombError as error:
@@ -124,7 +146,26 @@ def open_upright(content: bytes, channels: int) -> tuple[Image.Image, str]:
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
 
 
-def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None:
+def _has_more(image: Image.Image) -> bool:
+    """Whether there is a second frame or page that can be read; the first is the one to be read, before and after."""
+    try:
+        image.seek(1)
+    except Exception:  # EOFError where there is none, and others where it is damaged, which is no matter
+        image.seek(0)
+        return False
+    image.seek(0)
+    return True
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether the EXIF data say so; damaged ones say nothing, and the pixels are whole."""
+    try:
+        return bool(image.getexif().get(ORIENTATION, 1) != 1)
+    except Exception:  # of many kinds, as from the pixels
+        return False
+
+
+def _plain_jpeg(content: bytes, channels: int) -> Upright | None:
     """As `open_upright`, for a JPEG that needs no more than decoding; None for others, and for what is no whole JPEG.
 
     libjpeg-turbo called without Pillow around it gives the same pixels, and takes a third of the time where files are
@@ -139,7 +180,7 @@ def _plain_jpeg(content: bytes, channels: int) -> tuple[Image.Image, str] | None
         pixels: NDArray[np.uint8] = decode_jpeg(content, "GRAY" if channels == 1 else "RGB")
     except ValueError:
         return None
-    return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels), "L" if colours == "Gray" else "RGB"
+    return Upright(Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels), "L" if colours == "Gray" else "RGB")
 
 
 def size_of(content: bytes) -> tuple[int, int] | None:
@@ -152,7 +193,8 @@ def size_of(content: bytes) -> tuple[int, int] | None:
             if content.startswith(JPEG_START) and not any(mark in content for mark in ORIENTED):
                 height, width, _, _ = decode_jpeg_header(content)
                 return height, width
-        if content.startswith(PNG_START) and b"eXIf" not in content:  # which may say that the picture is turned
+        # another head would be what counts, and eXIf may say that the picture is turned
+        if content.startswith(PNG_START) and content.count(b"IHDR") == 1 and b"eXIf" not in content:
             width, height = struct.unpack_from(">II", content, len(PNG_START))
             return height, width
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -231,8 +273,12 @@ def _resized(image: Image.Image, size: tuple[int, int], left: float = 0.0, top: 
 
     Across first, then down, each rounded to a level. Pillow would choose which is first, some of its versions by what
     is cheaper; said here, the pixels are the same with all of them, and those of an exported model too.
+
+    Raises ImageError where what lies between is of more than MAX_PIXELS: a long thin image that is made much broader.
     """
     width, height = image.size
+    if size[0] * height > MAX_PIXELS:
+        raise ImageError(f"has {width}×{height} pixels, too long and thin for {size[0]}×{size[1]}")
     across = image.resize((size[0], height), Image.Resampling.BILINEAR, box=(left, 0, width - left, height))
     return across.resize(size, Image.Resampling.BILINEAR, box=(0, top, size[0], height - top))
 

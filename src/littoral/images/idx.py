@@ -128,9 +128,8 @@ def _table(parts: Iterable[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]], so
         for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), start=1)
     ]
     images, names, labels, split = zip(*rows, strict=True)
-    return ImageTable(
-        images, names, labels, groups=None, split=split if any(split) else None, source=source, skipped=skipped
-    )
+    parts_of = split if any(split) else None
+    return ImageTable(images, names, labels, None, parts_of, source, skipped, paths=False)
 
 
 def _stem(images_file: Path) -> str:

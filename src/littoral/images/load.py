@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from littoral.errors import InputError
 from littoral.images.build import OwnForms, build_store
 from littoral.images.duplicates import Duplicates, find_duplicates
@@ -19,8 +21,12 @@ from littoral.images.splits import straddling
 from littoral.images.store import ImageStore
 from littoral.images.table import ImageTable
 from littoral.machine import memory_bytes
+from littoral.rows import in_chunks
 from littoral.specs import Resize
 from littoral.words import count, path_text
+
+DARK = 64
+"""16-bit pictures of which none is brighter than this, of 256 levels, are told of: 12 bits in 16 come to 16 levels."""
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
@@ -60,6 +66,7 @@ class Loaded:
     out. `duplicates`: what was tied; None: not looked for, as in a set known by name. `across`: test images that are
     (nearly) equal to a training image, in data that came split. `own`: how images lay in their files; None: not known.
     `listed`: images of each (class, part), readable or not; the part is "" where the data came unsplit.
+    `empty`: class folders without an image.
     """
 
     store: ImageStore
@@ -70,6 +77,7 @@ class Loaded:
     across: int = 0
     own: OwnForms | None = None
     listed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
 
     def left_out(self) -> str:
         """Which images could not be read, the first ten by name, in a sentence; empty when there are none."""
@@ -84,10 +92,24 @@ class Loaded:
         lines = []
         if self.skipped:
             lines.append(f"{self.skipped:,} files passed over: hidden, no images, links, or beside the class folders")
+        if self.empty:
+            lines.append(f"folders without an image, which make no class: {', '.join(self.empty[:NAMED])}")
         if self.unreadable:
             lines.append(self.left_out())
-        if self.store.split is None and self.duplicates is not None and self.duplicates.remark():
+        if self.own is not None and any(self.own.firsts):
+            lines.append(f"{count(sum(self.own.firsts), 'file')} with several pages or frames, of which the first is read")
+        if self.own is not None and (level := self._brightest_of_16_bits(self.own)) < DARK:
+            lines.append(
+                f"16-bit images come to {level + 1} of 256 levels, since none is brighter: "
+                "scale their pixels to the full range of 16 bits first"
+            )
+        if self.duplicates is not None and self.store.split is None and self.duplicates.remark():
             lines.append(self.duplicates.remark())
+        elif self.duplicates is not None and self.store.split is not None and self.duplicates.declined:
+            lines.append(
+                "test images that are nearly equal to a training image are not counted, "
+                f"since {self.duplicates.declined}: see that both parts do not show the same things"
+            )
         if self.across:
             lines.append(
                 f"{self.across:,} test images are equal or nearly equal to a training image: "
@@ -97,6 +119,16 @@ class Loaded:
             validation = int((self.store.split == "val").sum())
             lines.append(f"{validation:,} validation images are kept out of training and test")
         return lines
+
+    def _brightest_of_16_bits(self, own: OwnForms) -> int:
+        """The largest value of all images that had 16 bits, 255 where there is none."""
+        rows = np.array([mode == "I;16" for mode in own.modes], bool)
+        if not rows.any():
+            return 255
+        return max(
+            int(images[rows[start : start + len(images)]].max(initial=0))
+            for start, images in in_chunks(self.store.images)
+        )
 
 
 def load_data(
@@ -201,7 +233,7 @@ def _decoded(
     # source as given: a folder ./kmnist is not the set kmnist
     store = replace(built.store, source=path_text(data), ties=None if duplicates is None else duplicates.ties)
     listed = Counter(zip(table.labels, table.split or [""] * len(table.labels), strict=True))
-    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, own=built.own, listed=listed)
+    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, 0, built.own, listed, table.empty)
 
 
 def load_images(

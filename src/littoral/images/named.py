@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from littoral.cache import cache_folder
 from littoral.errors import InputError
 from littoral.images import builtin
 from littoral.images.download import fetch, mismatch
@@ -53,11 +54,7 @@ def load_named(
 
 def download_folder(name: str) -> Path:
     """Where the files of a set are kept once downloaded: littoral/data/NAME in $XDG_CACHE_HOME or ~/.cache."""
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    except RuntimeError as error:
-        raise InputError("no home folder is known to download into; set XDG_CACHE_HOME to a folder") from error
-    return cache / "littoral" / "data" / name
+    return cache_folder("XDG_CACHE_HOME") / "data" / name
 
 
 def _places(wanted: NamedSet, data_dir: Path | None) -> list[Path]:

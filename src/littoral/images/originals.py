@@ -77,6 +77,8 @@ def read_medmnist(files: Mapping[str, Path]) -> Parts:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             found = {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "val", "test")}
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception as error:  # of many kinds (ValueError, KeyError, EOFError, BadZipFile, …), on bad bytes
         raise InputError(f"{file} is no MedMNIST file: expected arrays train_images, train_labels, …") from error
     for part, (images, labels) in found.items():

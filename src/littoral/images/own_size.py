@@ -36,7 +36,7 @@ def _pixels(image: Path | PackedImage | bytes | NDArray[np.uint8]) -> NDArray[np
     if isinstance(image, PackedImage):
         image = image.read()
     with quiet_pillow():
-        picture, mode = open_upright(read_bytes(image) if isinstance(image, Path) else image, 3)
-        grey = mode in GREY
-        pixels = np.asarray(picture.convert("L") if grey else picture)
+        upright = open_upright(read_bytes(image) if isinstance(image, Path) else image, 3)
+        grey = upright.mode in GREY
+        pixels = np.asarray(upright.image.convert("L") if grey else upright.image)
     return pixels[..., None] if grey else pixels

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from littoral.errors import InputError
+from littoral.errors import ImageError, InputError
 from littoral.files import require_folder, write_atomically
+from littoral.images.decode import read_bytes
 from littoral.images.packed import PackedImage
 from littoral.images.store import require_unicode
 from littoral.images.table import ImageTable
@@ -137,6 +138,8 @@ def read_pack(folder: Path) -> ImageTable:
         index = TypeAdapter(Index).validate_json((folder / INDEX).read_bytes())
     except (ValidationError, OSError) as error:
         raise InputError(f"{folder / INDEX} is not the index of a pack: pack again") from error
+    if not index.parts:
+        raise InputError(f"{folder / INDEX} names no parts: pack again")
     if index.format != FORMAT:
         raise InputError(f"{folder / INDEX} has the format {index.format!r}, expected {FORMAT!r}: pack again")
     images: list[PackedImage] = []
@@ -163,7 +166,7 @@ def _parts(table: ImageTable, unreadable: list[str]) -> Iterator[list[tuple[int,
     for number, image in enumerate(table.images):
         try:
             content = _encoded(image)
-        except OSError:
+        except ImageError:
             unreadable.append(table.names[number])
             continue
         if rows and (len(rows) == MOST_IMAGES or size + len(content) > MOST_BYTES):
@@ -199,7 +202,7 @@ def _encoded(image: Path | PackedImage | bytes | NDArray[np.uint8]) -> bytes:
     if isinstance(image, PackedImage):
         return image.read()
     if isinstance(image, Path):
-        return image.read_bytes()
+        return read_bytes(image)
     content = io.BytesIO()
     Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image).save(content, "PNG")
     return content.getvalue()

@@ -12,13 +12,18 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from littoral.errors import InputError
 
 CHUNKS, FEWEST, MOST = 32, 8, 512
 """Items that a worker is given at once: a 32nd of its share, so that none waits long for the others at the end, but so
@@ -43,11 +48,19 @@ def in_parallel(
         yield from zip(starts, map(function, starts, chunks), strict=True)
         return
     context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    ear, mouth = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_the_parent, initargs=(ear,))
     try:
         yield from zip(starts, pool.map(function, starts, chunks), strict=True)
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that reads images was killed, most likely for want of memory: "
+            "give a smaller --size, or run it where more is free"
+        ) from error
     finally:
+        mouth.close()  # whoever is in the middle of many photographs drops them
         pool.shutdown(cancel_futures=True)
+        ear.close()
 
 
 @contextmanager
@@ -72,5 +85,13 @@ def shared_array(shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.uint8], st
             os.unlink(name)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _end_with_the_parent(ear: Connection) -> None:
+    """What a worker does first: it leaves interrupts to the parent, and ends when the parent hangs up or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_at_silence, args=(ear,), daemon=True).start()
+
+
+def _end_at_silence(ear: Connection) -> None:
+    with suppress(EOFError, OSError):
+        ear.recv_bytes()
+    os._exit(1)

@@ -25,8 +25,8 @@ def read_table(
 ) -> ImageTable:
     """The labelled images at `place`: a folder of class folders or IDX pairs, or a .csv, .parquet, .npz or IDX file.
 
-    Folders: `CLASS/image`, or `train|val|valid|validation|test/CLASS/image` where every folder on top has one of these
-    names; or a pack, see `pack.py`. A folder without class folders may hold IDX pairs as MNIST's:
+    Folders: `CLASS/image`, or `train|val|test/CLASS/image` where every folder on top has a name of PART_NAMES; or a
+    pack, see `pack.py`. A folder without class folders may hold IDX pairs as MNIST's:
     `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and `t10k-…` or `test-…` as the test part, each maybe with
     `.gz`. One IDX images file finds its labels beside it and comes unsplit.
 
@@ -115,6 +115,7 @@ def _read_folder(place: Path) -> ImageTable:
         if top.is_dir() and not top.is_symlink() and not top.name.startswith("."):
             tops[top], others = walk(top)
             skipped += others
+    empty = tuple(top.name for top, files in tops.items() if not files)
     tops = {top: files for top, files in tops.items() if files}
     named = [top for top in tops if top.name.lower() in PART_NAMES]
     given = bool(named) and len(named) == len(tops)
@@ -152,6 +153,7 @@ def _read_folder(place: Path) -> ImageTable:
         split=tuple(part for _, _, part in rows) if given else None,
         source=str(place),
         skipped=skipped,
+        empty=() if given else empty,
     )
 
 
@@ -176,6 +178,10 @@ def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:
         expression = re.compile(pattern)
     except re.error as error:
         raise InputError(f"--group-from needs a regular expression, got {pattern!r}: {error}") from error
+    if not table.paths:
+        raise InputError(
+            f"--group-from looks at paths, and images of {table.source} have none: name groups in a column"
+        )
     groups = []
     for name in table.names:
         match = expression.search(name)

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from littoral.errors import InputError
 from littoral.images.packed import PackedImage
 
-PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 """What the parts of data that come already split may be called, in small letters, and what they are."""
 
 
@@ -24,7 +32,8 @@ class ImageTable:
     and its label.
 
     `groups`: images of one group (a person, a site, a day) never straddle a split. `split`: the part of each image
-    where the data came split. `skipped`: files that were passed over because they are hidden or no images.
+    where the data came split. `skipped`: files that were passed over because they are hidden or no images. `empty`:
+    folders where classes are, without an image in them. `paths`: whether all names are paths, which tell of groups.
     """
 
     images: tuple[Path | PackedImage | bytes | NDArray[np.uint8], ...]
@@ -34,6 +43,8 @@ class ImageTable:
     split: tuple[str, ...] | None
     source: str
     skipped: int = 0
+    empty: tuple[str, ...] = ()
+    paths: bool = True
 
     def __post_init__(self) -> None:
         if not self.images:

@@ -24,8 +24,15 @@ def read_csv(file: Path, group_column: str | None, allow_outside: bool) -> Image
     try:
         with open(file, newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
-            wanted = _wanted(file, list(reader.fieldnames or []), "path", group_column)
+            headings = list(reader.fieldnames or [])
+            wanted = _wanted(file, headings, "path", group_column)
             rows = [(f"line {reader.line_num}", row) for row in reader]
+            for line, row in rows:
+                if row.get(None):  # what stands beyond the last heading
+                    raise InputError(
+                        f"{file}, {line}: expected a value for each of {len(headings)} columns, got more: "
+                        "give each image one label, and put text with commas in quotes"
+                    )
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} is not a CSV file in UTF-8: {error}") from error
     columns = {use: [row[name] for _, row in rows] for use, name in wanted.items()}
@@ -62,7 +69,9 @@ def read_npz(file: Path) -> ImageTable:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             wanted = {name: arrays[name] for name in ("images", "labels", "split", "groups") if name in arrays}
-    except Exception as error:  # of many kinds (ValueError, EOFError, BadZipFile, TypeError, MemoryError), on bad bytes
+    except MemoryError:  # says nothing of the file
+        raise
+    except Exception as error:  # of many kinds (ValueError, EOFError, BadZipFile, TypeError, …), on bad bytes
         raise InputError(f"{file} is not an .npz of plain arrays; write it with numpy.savez") from error
     _require(file, list(wanted), ["images", "labels"], what="array")
     for name, array in wanted.items():
@@ -83,6 +92,7 @@ def read_npz(file: Path) -> ImageTable:
         groups=texts.get("groups"),
         split=_parts(texts.get("split")),
         source=str(file),
+        paths=False,
     )
 
 
@@ -90,23 +100,28 @@ def _wanted(file: Path, found: Sequence[str], place: str, group_column: str | No
     """Which column is used for what. A column `group` is used without being asked for."""
     _require(file, found, [place, "label", *([group_column] if group_column else [])])
     group = group_column or ("group" if "group" in found else None)
-    return {"image": place, "label": "label"} | (
+    wanted = {"image": place, "label": "label"} | (
         ({"group": group} if group else {}) | ({"split": "split"} if "split" in found else {})
     )
+    for name in wanted.values():
+        if found.count(name) > 1:
+            raise InputError(f"{file} has {found.count(name)} columns {name!r}; keep one of them")
+    return wanted
 
 
 def _from_columns(file: Path, columns: dict[str, list[Any]], rows: list[str], allow_outside: bool) -> ImageTable:
     images: list[Path | bytes] = []
     names: list[str] = []
     seen: dict[Path, str] = {}
+    paths = True
     for row, given in zip(rows, columns["image"], strict=True):
-        value = given
-        if isinstance(given, dict):
-            value = given.get("path") if given.get("bytes") is None else given["bytes"]
+        value, called = (given.get("bytes"), given.get("path")) if isinstance(given, dict) else (given, None)
         if isinstance(value, bytes):
             images.append(value)
-            names.append(row)
+            names.append(called if isinstance(called, str) and called else row)
+            paths = paths and names[-1] == called
             continue
+        value = called if isinstance(given, dict) else value
         if not isinstance(value, str) or not value:
             raise InputError(f"{file}, {row}: expected a path or image bytes, got {value!r}")
         path = _inside(file, row, value, allow_outside)
@@ -123,6 +138,7 @@ def _from_columns(file: Path, columns: dict[str, list[Any]], rows: list[str], al
         groups=texts.get("group"),
         split=_parts(texts.get("split")),
         source=str(file),
+        paths=paths,
     )
 
 
@@ -144,13 +160,20 @@ def _texts(file: Path, name: str, values: Sequence[Any], rows: Sequence[str]) ->
     texts = []
     for row, value in zip(rows, values, strict=True):
         if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
+            try:
+                value = value.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{file}, {row}: {name} must be text in UTF-8, got {value!r}") from error
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, str | int) or value == "":
             raise InputError(f"{file}, {row}: {name} must be a word or a whole number, got {value!r}")
         text = str(value)
         texts.append(text.split(".")[0] if re.fullmatch(r"-?\d+\.0+", text) else text)
+    known = set(texts)
+    for row, text in zip(rows, texts, strict=True):
+        if text != text.strip() and text.strip() in known:
+            raise InputError(f"{file}, {row}: {name} {text!r} is {text.strip()!r} but for spaces; write both alike")
     return tuple(texts)
 
 

@@ -51,4 +51,4 @@ class Decoder:
 
 
 def _decoded(content: bytes, spec: ImageSpec) -> UInt8[np.ndarray, "height width channels"]:
-    return fit_to_spec(open_upright(content, spec.channels)[0], spec)
+    return fit_to_spec(open_upright(content, spec.channels).image, spec)
