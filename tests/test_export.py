@@ -24,7 +24,7 @@ from littoral.deploy.folded import folded
 from littoral.deploy.int8 import judged
 from littoral.deploy.measure import Latency
 from littoral.deploy.network import PixelNet, network_graph
-from littoral.deploy.parity import MOST_APART, TestImage, fitted, odd_images, require_parity, torch_outputs
+from littoral.deploy.parity import MOST_APART, TestImage, alike, fitted, odd_images, require_parity, torch_outputs
 from littoral.deploy.peak import peak_memory
 from littoral.deploy.preprocessing import PIXELS, preprocessing
 from littoral.deploy.profile import profile_model
@@ -264,6 +264,8 @@ def test_the_file_says_what_it_is_and_gives_all_answers(tiny: tuple[TrainedModel
     assert json.loads(said["class_names"]) == list(NAMES)
     assert json.loads(said["image"])["resize"] == "pad"
     assert json.loads(said["record"]) == {"preset": "made"}
+    told = onnx_file.metadata(replace(tiny[0], record={"data": "/home/somebody/leaves", "trained_on": "AAAA"}))
+    assert json.loads(told["record"]) == {"data": "leaves"}  # of whose machine it came is nobody's business
     plain = PixelNet(calibrated(replace(made, calibration=None, calibration_tensors={})), made.image)
     assert list(plain(torch.zeros(1, 12, 14, 1, dtype=torch.uint8))) == ["label", "probabilities"]
 
@@ -390,6 +392,34 @@ def test_the_runner_reads_files_as_littoral_does(channels: int, tmp_path: Path) 
         runtime.read_image(tmp_path / "bad.png", channels)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_runner_reads_odd_files_as_littoral_does(channels: int, tmp_path: Path) -> None:
+    from PIL import Image
+
+    deep = Image.fromarray((np.arange(45, dtype=np.uint16) * 1000).reshape(9, 5))
+    deep.save(tmp_path / "white_is_zero.tif", tiffinfo={262: 0})
+    Image.new("L", (5, 9), 7).save(tmp_path / "damaged.png", exif=b"Exif\0\0II*\0\xff")
+    for name in ("white_is_zero.tif", "damaged.png"):
+        expected = decode_file(tmp_path / name, ImageSpec.unit(9, 5, channels))
+        np.testing.assert_array_equal(runtime.read_image(tmp_path / name, channels), expected)
+
+
+def test_large_photographs_go_through_the_graph_one_by_one(tiny: tuple[TrainedModel, bytes], tmp_path: Path) -> None:
+    (tmp_path / MODEL_FILE).write_bytes(tiny[1])
+    model = runtime.load(tmp_path, threads=2)
+    together: list[int] = []
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        together.append(len(images))
+        return {"label": np.zeros(len(images), np.int64), "probabilities": np.ones((len(images), len(NAMES)), np.float32)}
+
+    model._run = run
+    assert len(model.predict([np.zeros((1500, 2000, 3), np.uint8)] * 5)) == 5
+    assert together == [1] * 5
+    batches = alike([TestImage("photo", np.zeros((1500, 2000, 1), np.uint8))] * 3)
+    assert [len(batch) for batch in batches] == [1, 1, 1]
+
+
 def test_the_copied_runner_needs_no_littoral(tiny: tuple[TrainedModel, bytes], tmp_path: Path) -> None:
     from PIL import Image
 
@@ -403,6 +433,12 @@ def test_the_copied_runner_needs_no_littoral(tiny: tuple[TrainedModel, bytes], t
     )
     out = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert json.loads(out)["label"] in NAMES
+    command = [sys.executable, "runtime.py"]
+    told = subprocess.run([*command, "a.png", "none.png", "a.png"], cwd=tmp_path, text=True, capture_output=True)
+    assert (told.returncode, len(told.stdout.splitlines())) == (2, 2)
+    assert told.stderr == "none.png cannot be read: No such file or directory\n"
+    told = subprocess.run([*command, "--threads", "-3", "a.png"], cwd=tmp_path, text=True, capture_output=True)
+    assert told.stderr.endswith("--threads needs 1 or more, got -3\n")
 
 
 # --- the command ---

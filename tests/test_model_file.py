@@ -144,6 +144,7 @@ FORGERIES: dict[str, tuple[Callable[[Any, Any, Any], object], str]] = {
     "negative width": (lambda c, t, m: c["architecture"].update(hidden=[-1]), "positive widths"),
     "too small for its pools": (lambda c, t, m: c["architecture"].update(image_shape=[3, 1, 9]), "contradicts itself"),
     "fewer classes": (lambda c, t, m: c.update(class_names=["a", "b"]), "contradicts itself"),
+    "two classes alike": (lambda c, t, m: c.update(class_names=["a", "a", "b"]), "two are alike"),
     "other image form": (lambda c, t, m: c["image"].update(height=7), "contradicts itself"),
     "zero std": (lambda c, t, m: c["image"].update(std=[0.0, 1.0, 1.0]), "std must be positive"),
     "infinite mean": (lambda c, t, m: c["image"].update(mean=[float("inf"), 1.0, 1.0]), "finite"),

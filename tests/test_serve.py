@@ -170,6 +170,8 @@ def test_images_of_a_model_without_a_threshold_are_counted_apart(
 
 # --- what is refused ---
 
+PART = b'--b\r\nContent-Disposition: form-data; name="i"; filename="i.png"\r\n\r\nx\r\n--b--\r\n'
+
 
 @pytest.mark.parametrize(
     ("query", "content", "kind", "status", "word"),
@@ -182,6 +184,7 @@ def test_images_of_a_model_without_a_threshold_are_counted_apart(
         ("", b'{"images": []}', "application/json", 422, "images"),
         ("", b'{"images": ["AA=="], "more": 1}', "application/json", 422, "more"),
         ("", b"--b\r\n", "multipart/form-data", 400, "boundary"),
+        ("", PART, "multipart/form-data; boundary=b; charset=undefined", 400, "charset"),
         ("", b"--b--\r\n", "multipart/form-data; boundary=b", 422, "no image"),
         ("?top=0", TINY, "image/gif", 422, "top"),
         ("?top=1001", TINY, "image/gif", 422, "top"),
@@ -399,6 +402,34 @@ def test_a_changed_file_is_taken_and_a_broken_one_is_not(exported: Path, tmp_pat
         assert client.post("/v1/predict", content=digits[0], headers=PNG).status_code == 200
 
 
+def test_a_split_is_taken_once_all_its_files_are_there(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / name for name in ("model.onnx", "shallow.onnx", "deep.onnx")]
+    for file in files:
+        shutil.copy(exported / "model.onnx", file)
+    served = watching.load_served(tmp_path, 1)
+    taken = []
+
+    def loaded(place: Path, *rest: object) -> Served:
+        taken.append([file.stat().st_size for file in files])
+        return served
+
+    monkeypatch.setattr(watching, "load_served", loaded)
+    outcomes: list[bool] = []
+
+    async def watched() -> None:
+        current = watching.Current(tmp_path, 1, True, outcomes.append, every=0.02)
+        task = asyncio.create_task(current.watch())
+        for file in files:  # a slow copy
+            file.write_bytes(b"x")
+            await asyncio.sleep(0.3)
+        task.cancel()
+
+    asyncio.run(watched())
+    assert taken[-1] == [1, 1, 1]
+
+
 def test_the_end_waits_for_no_export(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, begun = tmp_path / "model.onnx", []
     shutil.copy(exported / "model.onnx", place)
@@ -515,7 +546,8 @@ def test_a_long_file_of_few_pixels_holds_nobody_up(monkeypatch: pytest.MonkeyPat
         (b'{"images": [' + b",".join([b'""'] * 1_000_000) + b"]}", 413, "1,000,000"),
         (b'{"images": [' + b",".join([b"1"] * 1_000_000) + b"]}", 413, "1,000,000"),
         (b"{" + b",".join(b'"%x": 1' % number for number in range(200_000)) + b"}", 422, "images"),
-        (b"[" * 1_000_000, 422, "recursion"),
+        (b"[" * 1_000_000, 422, "no other lists"),
+        (b'{"a": [' + b",".join([b"[]"] * 1_000_000) + b"]}", 422, "no other lists"),
     ],
 )
 def test_json_of_a_million_parts_holds_nobody_up(client: TestClient, body: bytes, status: int, word: str) -> None:

@@ -143,6 +143,14 @@ def test_where_it_looks_can_be_asked_again_where_there_was_no_answer(opened: Cal
     assert page.locator("#answer .error").count() == 0
 
 
+def test_a_request_that_is_declined_says_why(opened: Callable, files: list[Path]) -> None:
+    page, _ = opened()
+    detail = {"detail": "a request may have 9 bytes: send fewer or smaller images"}
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=413, json=detail))
+    drop(page, files[:1])
+    expect(page.locator("#answer")).to_contain_text("The server declined it: a request may have 9 bytes: send fewer")
+
+
 def test_an_image_that_the_first_file_of_a_split_answered_says_so(opened: Callable, files: list[Path]) -> None:
     page, _ = opened()
 
@@ -224,6 +232,14 @@ def test_it_can_be_used_by_keyboard(opened: Callable, files: list[Path]) -> None
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
     assert {"language", "board", "wipe", "choose", "photograph", "csv", "clear", "seven.png"} <= set(seen)
+    for row in page.locator("#rows button").all():  # who chooses by keyboard goes on from there
+        row.focus()
+        page.keyboard.press("Enter")
+        assert row.evaluate("it => it === document.activeElement")
+    page.focus("text=Where does it look?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".maps canvas")
+    assert page.evaluate("document.querySelector('#answer').contains(document.activeElement)")
     page.focus("#board")
     for key in ["ArrowUp"] * 8 + [" "] + ["ArrowDown"] * 16:
         page.keyboard.press(key)
@@ -239,6 +255,10 @@ def test_a_locked_server_is_opened_with_the_key(opened: Callable, locked: str, f
     assert faults(page) == []
     page.click("text=Enter the key")
     page.fill("#key", "another-key")
+    page.keyboard.press("Enter")
+    expect(page.locator("#key")).to_have_value("")
+    expect(page.locator("#locked")).to_be_visible()
+    page.fill("#key", "ｋｅｙ１２３４５")  # which no header can hold
     page.keyboard.press("Enter")
     expect(page.locator("#key")).to_have_value("")
     expect(page.locator("#locked")).to_be_visible()

@@ -187,8 +187,13 @@ def _assemble(path: str, content: _Content, tensors: dict[str, Tensor]) -> Train
     architecture = content.architecture
     for branch, sha256 in content.left_out.items():
         tensors = tensors | _built_anew(path, architecture, branch, sha256)
-    if len(content.class_names) != architecture.classes or content.image.shape != architecture.image_shape:
-        raise ModelFileError(f"{path} contradicts itself: its classes or image form do not fit its architecture")
+    names = content.class_names
+    if len(set(names)) != architecture.classes or len(names) != architecture.classes:
+        raise ModelFileError(
+            f"{path} contradicts itself: its class names do not fit its architecture, or two are alike"
+        )
+    if content.image.shape != architecture.image_shape:
+        raise ModelFileError(f"{path} contradicts itself: its image form does not fit its architecture")
     layers = len(architecture.hidden) + 1 + sum(branch.layers for branch in architecture.branches.values())
     if layers > len(tensors):  # before building them: a short text can describe very many
         raise ModelFileError(f"{path} describes {layers} layers or more, but holds {len(tensors)} tensors")

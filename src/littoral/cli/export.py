@@ -109,6 +109,7 @@ def export(
         require_ort(ort_dist)  # before torch is loaded, which takes two seconds
 
     from littoral.deploy.export import OWN, ExportedFile, export_model
+    from littoral.deploy.exported import PAGE_FILE
     from littoral.deploy.onnx_file import require_onnx
     from littoral.deploy.parity import TestImage
     from littoral.errors import InputError
@@ -174,6 +175,8 @@ def export(
     _show(done, out, trained)
     if web:
         print_wrapped(f"to look at the page: python -m http.server --directory {out}")
+    elif (out / PAGE_FILE).exists():
+        print_wrapped(f"the page in {out} is of an earlier export and will not take this model: give --web to renew it")
 
 
 def _show(done: Exported, out: Path, trained: TrainedModel) -> None:

@@ -15,6 +15,9 @@ from tempfile import TemporaryDirectory
 from littoral.deploy.runtime import MODEL_FILE
 from littoral.errors import InputError
 
+PAGE_FILE = "model.json"
+"""What a page that lies beside an exported model knows of it."""
+
 MODEL_SUFFIX = ".safetensors"
 """How a model file ends, which has to be exported."""
 

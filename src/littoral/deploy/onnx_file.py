@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from littoral.deploy.preprocessing import PIXELS, preprocessing
@@ -49,10 +50,13 @@ def joined(spec: ImageSpec, network: ModelProto) -> ModelProto:
 def metadata(trained: TrainedModel) -> dict[str, str]:
     """What the file says of itself, but for its SHA-256.
 
-    The record is the model file's, without the lists of the images trained on.
+    The record is the model file's, without the lists of the images trained on, and of where these lay the last name
+    alone: this file goes to other people.
     """
     lists = ("trained_on", "trained_on_unlabelled")
     record = {key: value for key, value in trained.record.items() if key not in lists}
+    if "data" in record:  # not where a TrainedModel was made by hand
+        record["data"] = Path(str(record["data"])).name
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

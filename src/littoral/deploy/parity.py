@@ -31,7 +31,8 @@ DOUBTFUL = 2e-4
 MOST_NOVELTY_APART = 1e-3
 """By how much a novelty may differ, as a share of it."""
 
-BATCH = 32
+BATCH, PIXELS = 32, 4_000_000
+"""Images that are compared together, and pixels of them: photographs of one's own are looked at in their own size."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,10 @@ def alike(images: Sequence[TestImage]) -> Iterator[list[TestImage]]:
     for image in images:
         groups.setdefault(image.pixels.shape, []).append(image)
     for group in groups.values():
-        for start_ in range(0, len(group), BATCH):
-            yield group[start_ : start_ + BATCH]
+        height, width = group[0].pixels.shape[:2]
+        most = max(1, min(BATCH, PIXELS // (height * width)))
+        for start_ in range(0, len(group), most):
+            yield group[start_ : start_ + most]
 
 
 def odd_images(spec: ImageSpec, count: int, like: NDArray[np.uint8] | None = None) -> list[TestImage]:

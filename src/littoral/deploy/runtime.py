@@ -47,8 +47,12 @@ UNSEALED = "0" * 64
 SEAL = re.compile(rb"\n\x06sha256\x12@([0-9a-f]{64})")
 """The SHA-256 as a file holds it: the key, of 6 bytes, and the value, of 64, in protobuf's words."""
 
-BATCH = 64
-"""Images that one thread looks at together: enough to make little of a call, few enough for maps to stay in a cache."""
+BATCH, PIXELS = 64, 4_000_000
+"""Images, and pixels of them, that one thread looks at together: enough to make little of a call, few enough for maps
+to stay in a cache; of large photographs the graph holds some 30 bytes a pixel and channel."""
+
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""The TIFF tag that says what the numbers of its pixels mean, and the value of what is black on white."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 """Those that littoral reads: Pillow runs other programs for some of the rest."""
@@ -111,9 +115,10 @@ class Model:
         for number, image in enumerate(pixels):
             alike.setdefault(image.shape, []).append(number)
         answers: dict[int, Answer] = {}
-        for numbers in alike.values():
-            for start in range(0, len(numbers), self.threads * BATCH):
-                some = numbers[start : start + self.threads * BATCH]
+        for shape, numbers in alike.items():
+            most = self.threads * _together(shape)
+            for start in range(0, len(numbers), most):
+                some = numbers[start : start + most]
                 outputs = self.run(np.stack([pixels[number] for number in some]))
                 answers.update({number: self._answer(outputs, row) for row, number in enumerate(some)})
         return [answers[number] for number in range(len(pixels))]
@@ -131,10 +136,11 @@ class Model:
     def _by_parts(
         self, run: Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]], images: NDArray[np.uint8]
     ) -> dict[str, NDArray[Any]]:
-        if len(images) <= BATCH:
+        most = _together(images.shape[1:])
+        if len(images) <= most:
             return run(images)
         with ThreadPoolExecutor(self.threads) as pool:
-            parts = list(pool.map(run, [images[start : start + BATCH] for start in range(0, len(images), BATCH)]))
+            parts = list(pool.map(run, [images[start : start + most] for start in range(0, len(images), most)]))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _answer(self, outputs: dict[str, NDArray[Any]], row: int) -> Answer:
@@ -286,6 +292,11 @@ def seal(content: bytes, written: str) -> str:
     return hashlib.sha256(content.replace(written.encode(), UNSEALED.encode())).hexdigest()
 
 
+def _together(shape: tuple[int, ...]) -> int:
+    """How many images of (height, width, channels) one thread looks at together."""
+    return max(1, min(BATCH, PIXELS // (shape[0] * shape[1])))
+
+
 def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
     """An image file as (height, width, channels): turned as its EXIF says, over white, 16 bits scaled to 8.
 
@@ -293,17 +304,24 @@ def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
     """
     try:
         from PIL import Image, ImageOps
+        from PIL.TiffImagePlugin import TiffImageFile
     except ModuleNotFoundError as error:
         raise RuntimeFileError("image files need Pillow: pip install pillow") from error
     try:
         with Image.open(path, formats=FORMATS) as opened:
-            image = ImageOps.exif_transpose(opened)
+            opened.load()
+            try:
+                image = ImageOps.exif_transpose(opened)
+            except Exception:  # damaged EXIF data say nothing, and the pixels are whole
+                image = opened
             if image.mode == "F" or (image.mode == "I" and opened.format != "PNG"):
                 raise RuntimeFileError(
                     f"{path} has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits"
                 )
             if image.mode.startswith("I"):
                 image = Image.fromarray(np.round(np.asarray(image) / 257.0).astype(np.uint8))
+                if isinstance(opened, TiffImageFile) and opened.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+                    image = ImageOps.invert(image)  # as Pillow does where there are 8 bits
             if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
                 rgba = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -312,6 +330,10 @@ def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
             return as_pixels(np.asarray(image.convert("L" if channels == 1 else "RGB")))
     except RuntimeFileError:
         raise
+    except OSError as error:
+        if error.errno is None:  # Pillow's word for bad bytes
+            raise RuntimeFileError(f"{path} is not a readable image file, or is cut short") from error
+        raise RuntimeFileError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:  # Pillow's parsers raise many kinds on bad bytes
         raise RuntimeFileError(f"{path} is not a readable image file, or is cut short") from error
 
@@ -328,21 +350,28 @@ def as_pixels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def main() -> int:
-    """Answers for image files as JSON lines."""
+    """Answers for image files as JSON lines. 2 where one could not be read, whose reason goes to standard error."""
     parser = argparse.ArgumentParser(description="Labels for image files, as JSON lines.")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--model", default=Path(__file__).parent, type=Path, help="the exported folder or file")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--split", action="store_true", help=f"run {SHALLOW_FILE} and {DEEP_FILE} of the folder")
     arguments = parser.parse_args()
+    if arguments.threads is not None and arguments.threads < 1:
+        parser.error(f"--threads needs 1 or more, got {arguments.threads}")
     try:
         model = (load_split if arguments.split else load)(arguments.model, arguments.threads)
-        for path in arguments.images:
-            print(json.dumps({"path": path, **asdict(model.predict([path])[0])}))
     except RuntimeFileError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    unread = 0
+    for path in arguments.images:
+        try:
+            print(json.dumps({"path": path, **asdict(model.predict([path])[0])}))
+        except RuntimeFileError as error:
+            print(error, file=sys.stderr)
+            unread += 1
+    return 2 if unread else 0
 
 
 if __name__ == "__main__":

@@ -97,7 +97,9 @@ class Loaded:
         if self.unreadable:
             lines.append(self.left_out())
         if self.own is not None and any(self.own.firsts):
-            lines.append(f"{count(sum(self.own.firsts), 'file')} with several pages or frames, of which the first is read")
+            lines.append(
+                f"{count(sum(self.own.firsts), 'file')} with several pages or frames, of which the first is read"
+            )
         if self.own is not None and (level := self._brightest_of_16_bits(self.own)) < DARK:
             lines.append(
                 f"16-bit images come to {level + 1} of 256 levels, since none is brighter: "

@@ -11,6 +11,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from littoral.deploy.exported import PAGE_FILE
 from littoral.deploy.runtime import MODEL_FILE
 from littoral.errors import InputError
 from littoral.files import write_atomically
@@ -49,7 +50,7 @@ def write_page(folder: Path, ort: Path) -> dict[str, int]:
     told = model_about(load_served(folder, 1), Limits())
     about = {name: told[name] for name in ABOUT} | {"sha256": hashlib.sha256(content).hexdigest()}
     own = Path(str(files("littoral.serve")))
-    contents = {"model.json": json.dumps(about, ensure_ascii=False).encode()}
+    contents = {PAGE_FILE: json.dumps(about, ensure_ascii=False).encode()}
     for path in (*sorted((own / "page").iterdir()), *sorted((own / "page_alone").iterdir())):
         contents["index.html" if path.name == "index.html" else f"page/{path.name}"] = path.read_bytes()
     contents |= {f"ort/{there}": (ort / name).read_bytes() for name, there in ORT_FILES.items()}

@@ -65,7 +65,8 @@ def log_to_stderr() -> None:
     """One JSON object a line: what this server and uvicorn have to say."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    for name, level in (("littoral.serve", logging.INFO), ("uvicorn", logging.WARNING)):
+    quiet = (("uvicorn", logging.WARNING), ("python_multipart", logging.ERROR))  # which warns of every malformed body
+    for name, level in (("littoral.serve", logging.INFO), *quiet):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from littoral.deploy.exported import file_of
+from littoral.deploy.runtime import DEEP_FILE, SHALLOW_FILE
 from littoral.serve.served import Served, load_served
 
 LOG = logging.getLogger("littoral.serve")
@@ -19,8 +20,8 @@ LOG = logging.getLogger("littoral.serve")
 EVERY = 1.0
 """Seconds between looks at the file. A change is taken when two looks find the same: once it is written."""
 
-Mark = tuple[int, int, int] | None
-"""When the file was changed, its size and its number; None where there is no file."""
+Mark = tuple[tuple[int, int, int], ...] | None
+"""When each file was changed, its size and its number; None where one is not there."""
 
 
 class Current:
@@ -34,7 +35,8 @@ class Current:
         self._split = split
         self._on_change = on_change
         self._every = every
-        self._taken = _mark(place)
+        self._files = [file_of(place), *(place / name for name in (SHALLOW_FILE, DEEP_FILE) if split)]
+        self._taken = _mark(self._files)
         self._exporting: subprocess.Popen[str] | None = None
         self.served: Served = load_served(place, threads, split)
 
@@ -44,7 +46,7 @@ class Current:
         try:
             while True:
                 await asyncio.sleep(self._every)
-                mark = _mark(self._place)
+                mark = _mark(self._files)
                 if mark is not None and mark == before and mark != self._taken:
                     self._taken = mark
                     await self._take()
@@ -68,9 +70,9 @@ class Current:
         self._exporting = process
 
 
-def _mark(place: Path) -> Mark:
+def _mark(files: Sequence[Path]) -> Mark:
     try:
-        found = file_of(place).stat()
+        found = [file.stat() for file in files]
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return tuple((about.st_mtime_ns, about.st_size, about.st_ino) for about in found)

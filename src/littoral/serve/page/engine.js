@@ -5,6 +5,7 @@
 import { NoAnswer } from "./no_answer.js";
 
 const TRIES = 6;
+const SENDABLE = /^[\x21-\x7e]+$/; // what a header may hold: a key with other signs opens nothing
 
 /** The words that say where images go. */
 export const NOTE = "sent";
@@ -25,8 +26,8 @@ export async function predict(image, top, explain) {
 }
 
 async function asked(path, options) {
-  const key = sessionStorage.getItem("key");
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const key = sessionStorage.getItem("key") ?? "";
+  const headers = SENDABLE.test(key) ? { Authorization: `Bearer ${key}` } : {};
   for (let tries = 1; ; tries += 1) {
     let response;
     try {
@@ -42,6 +43,6 @@ async function asked(path, options) {
     }
     if (response.status === 429 || response.status === 504) throw new NoAnswer("busy");
     const problem = await response.json().catch(() => ({}));
-    throw new NoAnswer("refused", problem.detail || String(response.status));
+    throw new NoAnswer("declined", problem.detail || String(response.status));
   }
 }

@@ -3,7 +3,7 @@
 export class NoAnswer extends Error {
   /**
    * `kind` names the words for it. "locked": the server asks for a key, which `open` takes. "refused": of an image, the
-   * `detail` says why.
+   * `detail` says why. "declined": of the whole request.
    */
   constructor(kind, detail = "", open = null) {
     super(detail || kind);

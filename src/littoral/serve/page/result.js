@@ -16,9 +16,10 @@ export function reason(error, language = currentLanguage()) {
   return say(error.kind === "refused" ? "image" : error.kind, { detail: error.detail }, language);
 }
 
-/** Show `entry` in `place`; `explain` is called when heat maps are asked for. */
+/** Show `entry` in `place`; `explain` is called when heat maps are asked for. Who has asked by keyboard stays there. */
 export function showResult(place, entry, explain) {
   const { answer, error } = entry;
+  const held = place.contains(document.activeElement);
   if (error) {
     const told = element("div", "", "error");
     told.append(element("p", entry.name, "soft"), element("p", reason(error)));
@@ -33,7 +34,9 @@ export function showResult(place, entry, explain) {
   );
   head.append(picture(entry), words);
   const parts = [head, ...doubt(answer), element("h3", say("probabilities")), bars(answer.top), ...opinions(answer)];
-  place.replaceChildren(...parts, looks(entry, explain));
+  const last = looks(entry, explain);
+  place.replaceChildren(...parts, last);
+  if (held) (last.querySelector("button") ?? last).focus();
 }
 
 function picture(entry) {
@@ -82,14 +85,15 @@ function looks(entry, explain) {
   if (!found) {
     const button = element("button", say(entry.explaining ? "explaining" : "explain"));
     button.type = "button";
-    button.disabled = Boolean(entry.explaining);
-    button.addEventListener("click", explain);
+    if (entry.explaining) button.setAttribute("aria-disabled", "true"); // disabled, it would lose the focus
+    else button.addEventListener("click", explain);
     place.className = "buttons";
     place.append(button);
     if (entry.unexplained) place.append(element("span", reason(entry.unexplained), "error"));
     place.style.marginTop = "1rem";
     return place;
   }
+  place.tabIndex = -1;
   const maps = element("div", "", "maps");
   for (const who of ["fused", "shallow", "deep"]) if (found[who]) maps.append(heatMap(who, found));
   const keys = element("p", "", "soft small");

@@ -19,24 +19,32 @@ export function showHeads(place) {
 /** Show `entry` in its row, made here the first time; `choose` is called when its name is. */
 export function showRow(body, entry, chosen, choose) {
   if (!entry.row) {
-    entry.row = element("tr");
+    entry.row = beginning(entry, choose);
     body.append(entry.row);
   }
   const { answer, error, row } = entry;
+  row.querySelector("button").setAttribute("aria-label", say("show", { name: entry.name }));
+  row.toggleAttribute("aria-current", chosen);
+  if (chosen) row.setAttribute("aria-current", "true");
+  const cells = error ? failure(error) : answer ? found(answer) : [element("td", "…")];
+  if (cells.length < 5) cells.at(-1).colSpan = 6 - cells.length;
+  for (const old of [...row.cells].slice(2)) old.remove(); // the first two stay, and with them the keyboard's focus
+  row.append(...cells);
+}
+
+/** A row with a picture and a name, which is a button. */
+function beginning(entry, choose) {
   const image = element("img"), name = element("button", entry.name), first = element("td"), second = element("td", "", "name");
   image.alt = "";
   image.src = entry.url;
   image.addEventListener("error", () => (image.hidden = true));
   name.type = "button";
-  name.setAttribute("aria-label", say("show", { name: entry.name }));
   name.addEventListener("click", choose);
   first.append(image);
   second.append(name);
-  row.toggleAttribute("aria-current", chosen);
-  if (chosen) row.setAttribute("aria-current", "true");
-  const cells = error ? failure(error) : answer ? found(answer) : [element("td", "…")];
-  if (cells.length < 5) cells.at(-1).colSpan = 6 - cells.length;
-  row.replaceChildren(first, second, ...cells);
+  const row = element("tr");
+  row.append(first, second);
+  return row;
 }
 
 function failure(error) {

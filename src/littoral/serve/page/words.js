@@ -63,6 +63,7 @@ const WORDS = {
     changed: "The model file is not the one that was exported: its SHA-256 is another.",
     unable: "This browser cannot run the model: {detail}",
     busy: "The server is busy; try again in a moment.",
+    declined: "The server declined it: {detail}.",
     image: "It {detail}.",
   },
   zh: {
@@ -127,6 +128,7 @@ const WORDS = {
     changed: "模型文件与导出时不一致：SHA-256 不同。",
     unable: "此浏览器无法运行模型：{detail}",
     busy: "服务器繁忙，请稍后再试。",
+    declined: "服务器拒绝了请求（{detail}）。",
     image: "无法识别这张图片（{detail}）。",
   },
 };
