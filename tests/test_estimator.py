@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier
@@ -23,6 +24,7 @@ import littoral as lt
 from littoral.images.store import ImageStore
 from littoral.model_file import save_model
 from littoral.training import presets
+from littoral.training.loop import Plan, Silent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -93,7 +95,7 @@ def test_save_and_load(fitted: lt.FusionClassifier, small: ImageStore, tmp_path:
     assert loaded.get_params()["random_state"] == 0
 
 
-@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "float64", "str"])
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "float16", "float64", "str"])
 def test_labels_come_back_from_a_file_as_they_went(
     kind: str, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
@@ -336,6 +338,45 @@ def test_features_of_a_fit_are_forgotten_by_the_next(arrays: tuple[np.ndarray, n
     assert classifier.n_features_in_ == len(classifier.feature_names_in_) == 784
     classifier.fit(images, labels)
     assert not {"n_features_in_", "feature_names_in_"} & set(vars(classifier))
+
+
+def test_a_fit_that_is_interrupted_leaves_the_one_before(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(flat(images), labels)
+    before = classifier.predict_proba(flat(images))
+
+    class Interrupts(Silent):
+        def on_start(self, plan: Plan) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(flat(images[:, 4:24, 4:24]), labels, observer=Interrupts())
+    assert classifier.n_features_in_ == 784
+    assert np.array_equal(classifier.predict_proba(flat(images)), before)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "probe"])
+def test_what_is_set_in_torch_changes_nothing_and_stays(
+    preset: str, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, labels = arrays
+    steps = {"steps": 2} if preset == "tiny" else {}
+
+    def answers() -> np.ndarray:
+        fitted = lt.FusionClassifier(preset, random_state=0, **steps).fit(images, labels)
+        fitted.save(tmp_path / "m")
+        return lt.load(tmp_path / "m").predict_proba(images)
+
+    plain = answers()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            assert np.array_equal(answers(), plain)
+            assert torch.is_inference_mode_enabled()
+            assert torch.is_autocast_enabled("cpu")
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_rows_that_are_no_square(arrays: tuple[np.ndarray, np.ndarray]) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -74,14 +73,6 @@ def config(
 ) -> FusionNetConfig:
     branches = {"one": branch, "other": KINDS["tower"]}
     return FusionNetConfig(shape, 4, branches, fusion, (6,), batch_norm=True, branch_heads=True)
-
-
-@pytest.fixture(scope="module")
-def unchecked() -> Iterator[None]:
-    """Without checks of shapes at run time, which double the time that an export takes."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
@@ -411,7 +402,10 @@ def test_large_photographs_go_through_the_graph_one_by_one(tiny: tuple[TrainedMo
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         together.append(len(images))
-        return {"label": np.zeros(len(images), np.int64), "probabilities": np.ones((len(images), len(NAMES)), np.float32)}
+        return {
+            "label": np.zeros(len(images), np.int64),
+            "probabilities": np.ones((len(images), len(NAMES)), np.float32),
+        }
 
     model._run = run
     assert len(model.predict([np.zeros((1500, 2000, 3), np.uint8)] * 5)) == 5

@@ -18,6 +18,7 @@ from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.conv import ConvConfig
 from littoral.nn.fixed.hog import HogConfig
+from littoral.nn.inference import batch_size
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.rows import ImageRows
@@ -118,3 +119,8 @@ def test_the_command_shows_and_clears_them(call: Callable) -> None:
     assert "features" in call("cache")[1]
     assert json.loads(call("cache", "--clear", "--json")[1])["freed_bytes"] > shown["bytes"]
     assert FEATURES.entries() == []
+
+
+def test_large_images_are_looked_at_few_at_a_time() -> None:
+    sizes = {side: batch_size(ImageSpec.unit(side, side, 3)) for side in (28, 160, 224, 1024, 4000)}
+    assert sizes == {28: 250, 160: 250, 224: 132, 1024: 6, 4000: 1}

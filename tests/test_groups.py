@@ -181,6 +181,32 @@ def test_one_label_a_class_single_images_constants_and_a_hundred_classes(monkeyp
     assert found.loo_accuracy == pytest.approx(accuracy(found, test, told), abs=0.1)
 
 
+@pytest.mark.parametrize("n", [300, 60])
+def test_features_held_in_single_precision_keep_their_small_directions(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the primal and in the dual: what tells the classes is ten thousand times smaller than what does not."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    loud = rng.normal(size=(n, 1)) * rng.normal(size=(1, 100)) * 300
+    groups = {
+        "left": loud + rng.normal(size=(3, 100))[labels] * 0.05 + rng.normal(size=(n, 100)) * 0.05,
+        "right": rng.normal(size=(n, 20)) + rng.normal(size=(3, 20))[labels],
+    }
+    double = fit_groups(groups, labels)
+    monkeypatch.setattr("littoral.training.groups.LARGE", 1)
+    single = fit_groups(groups, labels)
+    assert double.loo_accuracy > 0.9
+    assert single.loo_accuracy == pytest.approx(double.loo_accuracy, abs=0.02)
+    for name, part in double.groups.items():
+        assert single.groups[name].loo_accuracy == pytest.approx(part.loo_accuracy, abs=0.05)
+
+
+def test_what_was_not_searched_is_not_told_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("littoral.training.groups.MOST_SEARCHED", 20)
+    groups, labels = problem(4, 30)
+    found = fit_groups(groups, labels)
+    assert found.why.startswith("votes and penalties by leave-one-out on 120 images; 20 images are one of each class")
+
+
 def test_what_cannot_be_fitted_is_refused() -> None:
     groups, labels = problem(2, 3, noise=0)
     with pytest.raises(InputError, match="images of two classes or more"):

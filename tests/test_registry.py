@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import littoral as lt
-from littoral.errors import InputError, ModelFileError
+from littoral.errors import InputError, ModelFileError, ShapeError
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, save_model
 from littoral.nn import registry
@@ -204,6 +204,17 @@ def test_what_tells_own_kinds_apart_is_their_code_and_not_its_place(known: None)
         return kind
 
     assert code_of(made(0, "2")()) == code_of(made(7, "2")()) != code_of(made(0, "3")())
+    for one, other in (("GAIN = 1", "GAIN = 5"), ("TABLE = {1: (2, 3)}", "TABLE = {1: (2, 4)}")):
+        kinds = [made(0, "2"), made(0, "2")]
+        for kind, line in zip(kinds, (one, other), strict=True):
+            name, value = line.split(" = ")
+            setattr(kind, name, eval(value))
+        assert code_of(kinds[0]()) != code_of(kinds[1]())
+    wrapped = [made(0, factor) for factor in ("2", "2", "5")]
+    for kind in wrapped:
+        kind.forward = torch.no_grad()(kind.forward)
+    told = [code_of(kind()) for kind in wrapped]
+    assert told[0] == told[1] != told[2]
     assert code_of(nn.Sequential(nn.ReLU())) != code_of(nn.Sequential(nn.Tanh()))
     assert own_code(described()).keys() == {"means", "fusion"}
     assert own_code(FusionNetConfig((1, 28, 28), 10, {"deep": ConvConfig((4,), (1,), dense=16)})) == {}
@@ -297,6 +308,25 @@ def test_registering_again_and_what_cannot_be_registered() -> None:
         lt.register_branch(BranchConfig)
 
 
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda x: x, "got Tensor with"),
+        (lambda x: {"other": x}, "got dict with None"),
+        (lambda x: {"means": x}, r"of shape \(1, 4, 4\) .*; got dict with \(1, 28, 28\)"),
+    ],
+)
+def test_a_branch_that_gives_another_thing_than_it_declares_is_told_so(
+    given: Callable[[Tensor], object], words: str, batch_norm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Means, "forward", lambda self, x: given(x))
+    model = seeded_model(replace(described(), batch_norm=batch_norm), 0)
+    with pytest.raises(ShapeError, match=f"branch 'means' should give a dict with 'means' .*{words}"):
+        model(torch.zeros(2, 1, 28, 28))
+
+
 @dataclass(frozen=True)
 class TensorConfig(MeansConfig):
     kernel: torch.Tensor | None = None
@@ -308,3 +338,9 @@ def test_fields_that_a_model_file_cannot_hold_are_refused() -> None:
     with pytest.raises(InputError, match="fields of TensorConfig must be of types that a model file can hold"):
         lt.register_branch(TensorConfig)
     assert "tensor" not in registry.BRANCHES
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected a class on BranchConfig, got MeansConfig\(part=7.*: leave its"):
+        lt.register_branch(MeansConfig(7))

@@ -39,16 +39,6 @@ from littoral.training.run import TrainedModel, calibrated
 pytestmark = pytest.mark.usefixtures("one_thread", "unchecked")
 
 
-@pytest.fixture(scope="module")
-def unchecked() -> None:
-    """Without checks of shapes at run time, which double the time that an export takes."""
-    import jaxtyping
-
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def halves(made: TrainedModel, before: tuple[str, ...]) -> tuple[FirstHalf, list[bytes]]:
     """A first half of random opinions by which about half of the images exit, and both files."""
     net, config = calibrated(made), made.model.config

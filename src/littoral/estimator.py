@@ -20,15 +20,14 @@ from sklearn.utils.validation import check_is_fitted
 from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError, ModelFileError
 from littoral.held_out import WAYS, Way
-from littoral.images.arrays import as_training_images, range_of, to_pixels, whole_shape
-from littoral.images.given import pixels_in_form, read_given
-from littoral.images.labels import Targets, counted, read_targets
+from littoral.images.arrays import whole_shape
+from littoral.images.given import kept_if_ended, pixels_in_form, read_given, rows_of, training_store
+from littoral.images.labels import counted, read_targets
 from littoral.images.load import LARGEST
-from littoral.images.paths import read_paths, read_training_paths
 from littoral.images.seen import remember
-from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
 from littoral.nn.inference import predict_answers
+from littoral.nn.plain_torch import plain_torch
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_length, require_weights
@@ -122,8 +121,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
 
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
-        scikit-learn's own ValueError and TypeError.
+        scikit-learn's own ValueError and TypeError. Where it fails or is interrupted, what an earlier fit made stays.
         """
+        with plain_torch(), kept_if_ended(self):
+            return self._fitted(X, y, sample_weight, observer)
+
+    def _fitted(self, X: Any, y: Any, sample_weight: Any, observer: Observer | None) -> Self:
         automatic = self.preset == AUTO
         named = None if self.preset is None or automatic else _preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
@@ -147,20 +150,19 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         count = counted(targets, sample_weight, self.class_weight)
         targets, weights = count.targets, count.weights
-        if not count.rows.all():
-            given = [given[row] for row in np.flatnonzero(count.rows)] if isinstance(given, list) else given[count.rows]
-        store, mapped, others = _training_store(
+        given = rows_of(given, count.rows)
+        store, mapped, others = training_store(
             given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
         )
         choice = None
         if automatic:
             side = side_to_try(store) if isinstance(given, list) and self.image_shape is None else None
-            larger = None if side is None else _training_store(given, targets, None, side)
+            larger = None if side is None else training_store(given, targets, None, side)
             choice = choose_preset(store, seed, device, None if larger is None else larger[0])
             named = get_preset(choice.preset)
             if named.largest > LARGEST:  # files are read so for it
                 shape = whole_shape(self.image_shape)
-                store, mapped, others = larger or _training_store(given, targets, shape, named.largest)
+                store, mapped, others = larger or training_store(given, targets, shape, named.largest)
             if named.linear:
                 budget, length = None, (None, None)  # it is fitted at once, which is within any
         preset = default_preset(store.labels) if named is None else named
@@ -226,7 +228,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         form = self.model_.image
         given = read_given(self, X, reset=False)
         pixels = pixels_in_form(given, form, self.model_.record.get("mapped", False))
-        return predict_answers(calibrated(self.model_), pixels, form).probabilities
+        with plain_torch():
+            return predict_answers(calibrated(self.model_), pixels, form).probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, (n), of the type that `fit` was given."""
@@ -253,36 +256,17 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state | model)
 
 
-def _training_store(
-    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None, largest: int
-) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
-    """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
-    names = tuple(str(label) for label in targets.classes)
-    labelled, every = targets.labelled, bool(targets.labelled.all())
-    if isinstance(given, list):
-        pixels = read_training_paths([given[row] for row in np.flatnonzero(labelled)], image_shape, largest)
-        store = ImageStore(pixels, targets.index, names, source="files")
-        return (
-            store,
-            False,
-            None if every else read_paths([given[row] for row in np.flatnonzero(~labelled)], store.spec()),
-        )
-    images = as_training_images(given, image_shape)
-    chosen, others = (images, None) if every else (images[labelled], images[~labelled])
-    if images.dtype == np.uint8:
-        return ImageStore(np.ascontiguousarray(chosen), targets.index, names), False, others
-    value_range = range_of(chosen)
-    store = ImageStore(to_pixels(chosen, value_range), targets.index, names, value_range=value_range)
-    return store, True, None if others is None else to_pixels(others, value_range)
-
-
 def _labels(trained: TrainedModel) -> NDArray[Any]:
     """The class names, as the type that the record names."""
     names = trained.class_names
     kind = trained.record.get("label_type")
     if kind == "bool":
         return np.array([name == "True" for name in names])
-    if kind in {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"float32", "float64"}:
+    if kind in {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
+        "float16",
+        "float32",
+        "float64",
+    }:
         try:
             return np.array(names).astype(kind)
         except (ValueError, OverflowError) as error:

@@ -18,13 +18,14 @@ from sklearn.utils.validation import check_is_fitted
 from littoral.errors import InputError
 from littoral.estimator import FusionClassifier
 from littoral.images.arrays import whole_shape
-from littoral.images.given import pixels_in_form, pixels_to_fit, read_given
+from littoral.images.given import kept_if_ended, pixels_in_form, pixels_to_fit, read_given
 from littoral.images.load import LARGEST
 from littoral.model_file import can_be_slim, load_model, model_bytes, model_from_bytes
 from littoral.nn.backbone import BackboneConfig
 from littoral.nn.branch import BranchConfig
 from littoral.nn.networks import BUILT_IN
 from littoral.nn.onnx_session import in_sessions
+from littoral.nn.plain_torch import plain_torch
 from littoral.specs import ImageSpec
 from littoral.training.extract import (
     BACKBONE_SIDE,
@@ -84,13 +85,15 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         `y` is not looked at. Raises InputError (a ValueError) for images and parameters that cannot be used, and where
         pretrained weights are missing.
         """
-        self._fitted(X)
+        with plain_torch(), kept_if_ended(self):
+            self._fitted(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """The features of X, (n, size), and the fit on it, each image being looked at once."""
-        pixels, features = self._fitted(X)
-        features = self._extracted(pixels) if features is None else features
+        with plain_torch(), kept_if_ended(self):
+            pixels, features = self._fitted(X)
+            features = self._extracted(pixels) if features is None else features
         return features if self.scaler_ is None else np.asarray(self.scaler_.transform(features), np.float32)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -100,7 +103,9 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         numbers, ImageError for a file that cannot be read.
         """
         check_is_fitted(self)
-        features = self._extracted(pixels_in_form(read_given(self, X, reset=False), self.image_, self.mapped_))
+        pixels = pixels_in_form(read_given(self, X, reset=False), self.image_, self.mapped_)
+        with plain_torch():
+            features = self._extracted(pixels)
         return features if self.scaler_ is None else np.asarray(self.scaler_.transform(features), np.float32)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:

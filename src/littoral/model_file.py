@@ -26,6 +26,7 @@ from littoral.errors import InputError, ModelFileError
 from littoral.files import require_writable, write_atomically
 from littoral.nn.calibrated import Calibration, calibration_shapes
 from littoral.nn.model import FusionNetConfig, lacks_memory, seeded_model, weightless_model
+from littoral.nn.plain_torch import plain_torch
 from littoral.specs import ImageSpec
 from littoral.training.checkpoint import apart
 from littoral.training.recipe import Recipe
@@ -112,6 +113,7 @@ def load_model(path: Path) -> TrainedModel:
     return model_from_bytes(_content(path), str(path))
 
 
+@plain_torch()
 def model_from_bytes(content: bytes, path: str) -> TrainedModel:
     """As `load_model`, from the content of a model file; `path` is what an error calls it."""
     metadata, text, tensors = _parse(content, path)

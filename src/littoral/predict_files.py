@@ -11,7 +11,7 @@ import numpy as np
 
 from littoral.errors import ImageError, InputError
 from littoral.images.decode import decode_file
-from littoral.nn.inference import BATCH_SIZE, predict_answers
+from littoral.nn.inference import batch_size, predict_answers
 from littoral.training.run import TrainedModel, calibrated
 
 
@@ -33,7 +33,7 @@ class Prediction:
 def predict_files(trained: TrainedModel, files: Sequence[Path], top: int = 1) -> Iterator[Prediction]:
     """One Prediction a file, in the order given; `top` labels each. Images are decoded and held a batch at a time."""
     remaining, net = iter(files), calibrated(trained)
-    while batch := list(islice(remaining, BATCH_SIZE)):
+    while batch := list(islice(remaining, batch_size(trained.image))):
         images, errors = [], {}
         for path in batch:
             try:

@@ -5,6 +5,8 @@ Leaves to others: what shapes and numbers mean (`arrays.py`), and reading files 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,27 @@ from sklearn.utils.validation import validate_data
 
 from littoral.errors import InputError
 from littoral.images.arrays import as_model_images, as_training_images, exact_pixels, range_of, to_pixels
+from littoral.images.labels import Targets
 from littoral.images.paths import as_paths, read_paths, read_training_paths
+from littoral.images.store import ImageStore
 from littoral.specs import ImageSpec
 
 FLATTENED = ("n_features_in_", "feature_names_in_")
 """What scikit-learn learns of rows of features, and of nothing else."""
+
+
+@contextmanager
+def kept_if_ended(estimator: BaseEstimator) -> Iterator[None]:
+    """What an estimator knows of rows of features stays as it was where the fit inside fails or is interrupted: so the
+    model of an earlier fit goes on to answer."""
+    before = {name: estimator.__dict__[name] for name in FLATTENED if name in estimator.__dict__}
+    try:
+        yield
+    except BaseException:
+        for name in FLATTENED:
+            estimator.__dict__.pop(name, None)
+        estimator.__dict__.update(before)
+        raise
 
 
 def read_given(estimator: BaseEstimator, X: Any, reset: bool) -> NDArray[Any] | list[Path]:
@@ -67,3 +85,28 @@ def pixels_in_form(given: NDArray[Any] | list[Path], form: ImageSpec, mapped: bo
         return read_paths(given, form)
     images = as_model_images(given, (form.height, form.width, form.channels))
     return to_pixels(images, form.value_range) if mapped else exact_pixels(images)
+
+
+def training_store(
+    given: NDArray[Any] | list[Path], targets: Targets, image_shape: tuple[int, ...] | None, largest: int
+) -> tuple[ImageStore, bool, NDArray[np.uint8] | None]:
+    """The labelled images with their labels, whether their numbers were mapped to 0..255, and the other images."""
+    pixels, value_range = pixels_to_fit(rows_of(given, targets.labelled), image_shape, largest)
+    mapped = value_range is not None
+    store = ImageStore(
+        pixels,
+        targets.index,
+        tuple(str(label) for label in targets.classes),
+        source="files" if isinstance(given, list) else "arrays",
+        value_range=value_range or ImageStore.value_range,
+    )
+    if targets.labelled.all():
+        return store, mapped, None
+    return store, mapped, pixels_in_form(rows_of(given, ~targets.labelled), store.spec(), mapped)
+
+
+def rows_of(given: NDArray[Any] | list[Path], chosen: NDArray[np.bool_]) -> NDArray[Any] | list[Path]:
+    """Some of the images, as they were given."""
+    if chosen.all():
+        return given
+    return [given[row] for row in np.flatnonzero(chosen)] if isinstance(given, list) else given[chosen]

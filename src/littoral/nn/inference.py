@@ -21,9 +21,15 @@ from littoral.nn.onnx_session import in_sessions
 from littoral.rows import ImageRows
 from littoral.specs import ImageSpec
 
-BATCH_SIZE = 250
-"""Large enough to keep all cores busy on small images, small enough that a layer's maps stay near them (500 took 1.6
-times as long for `article`)."""
+BATCH_SIZE, BATCH_NUMBERS = 250, 20_000_000
+"""Images, and numbers in them, that are looked at together: enough to keep all cores busy on small images, few enough
+that a layer's maps stay near them (500 took 1.6 times as long for `article`) and that large images, of which some
+branches hold thirty times as much, fit into a laptop. From 164×164 pixels in colour on there are fewer than 250."""
+
+
+def batch_size(spec: ImageSpec) -> int:
+    """How many images of this form are looked at together."""
+    return max(1, min(BATCH_SIZE, BATCH_NUMBERS // (spec.height * spec.width * spec.channels)))
 
 
 def predict_probabilities(
@@ -146,5 +152,6 @@ def _batches(
 ) -> Iterator[Float[Tensor, "batch channels height width"]]:
     """What the network takes, batch by batch; one empty batch where there is no image."""
     device = next(model.parameters()).device
-    for start in range(0, max(len(images), 1), BATCH_SIZE):
-        yield to_input(torch.tensor(images[start : start + BATCH_SIZE], device=device), spec)
+    size = batch_size(spec)
+    for start in range(0, max(len(images), 1), size):
+        yield to_input(torch.tensor(images[start : start + size], device=device), spec)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from littoral.errors import InputError
+from littoral.errors import InputError, ShapeError
 from littoral.nn.fusion.base import Fusion
 from littoral.nn.fusion.concat import ConcatConfig
 from littoral.nn.fusion.late import voted
@@ -176,6 +176,7 @@ class FusionNet(nn.Module):
         self.taps = {
             name: {feature: spec.name for feature, spec in place.features.items()} for name, place in places.items()
         }
+        self.given = {name: spec for place in places.values() for name, spec in place.features.items()}
         specs = config.fused_specs()
         self.norms = nn.ModuleDict()
         if config.batch_norm:
@@ -239,8 +240,9 @@ class FusionNet(nn.Module):
         *followed, _ = self.config.branches
         for name in branches:
             taps = self.branches[name](x)
-            for feature, tap in self.taps[name].items():
-                features[feature] = self._normalised(feature, taps[tap]) if self.config.batch_norm else taps[tap]
+            for feature in self.taps[name]:
+                value = _declared(name, taps, self.given[feature])
+                features[feature] = self._normalised(feature, value) if self.config.batch_norm else value
             if self.config.topology == "cascade" and name in followed:
                 x = taps[self.config.branches[name].onward]
         return features, x
@@ -248,6 +250,18 @@ class FusionNet(nn.Module):
     def _normalised(self, name: str, feature: Tensor) -> Tensor:
         normal: Tensor = self.norms[name](feature if self.config.fusion.takes_maps else flatten(feature))
         return normal
+
+
+def _declared(branch: str, taps: object, spec: FeatureSpec) -> Tensor:
+    """A tap of a branch; raises ShapeError where one's own branch gives another than its `features` say."""
+    value = taps.get(spec.name) if isinstance(taps, dict) else taps
+    if not isinstance(taps, dict) or not isinstance(value, Tensor) or tuple(value.shape[1:]) != spec.shape:
+        got = tuple(value.shape[1:]) if isinstance(value, Tensor) else value
+        raise ShapeError(
+            f"branch {branch!r} should give a dict with {spec.name!r} of shape {spec.shape} for each image, as its "
+            f"features say; got {type(taps).__name__} with {got}"
+        )
+    return value
 
 
 def batch_norm(spec: FeatureSpec) -> nn.BatchNorm1d | nn.BatchNorm2d:

@@ -110,4 +110,6 @@ def counted(network: str, image_shape: ImageShape) -> Iterator[tuple[Tensor, Cal
         if isinstance(error, InputError):
             raise
         why = next(iter(str(error).splitlines()), type(error).__name__)  # an assertion may have no words
+        if "meta" in why:
+            why += "; tensors that it holds, and those that it makes, have to be parameters, buffers or on x's device"
         raise ShapeError(f"{network} cannot take images (channels, height, width) of {image_shape}: {why}") from error

@@ -32,8 +32,29 @@ def code_of(module: nn.Module) -> str:
         for name, value in sorted(vars(kind).items()):
             function = getattr(value, "__func__", getattr(value, "fget", value))
             if isinstance(function, FunctionType):
-                digest.update(f"\n{name} {_told(function.__code__)} {function.__defaults__}".encode())
+                digest.update(f"\n{name} {_whole(function)}".encode())
+            elif not name.startswith("__") and _is_plain(value):
+                digest.update(f"\n{name} {_in_order(value)}".encode())
     return digest.hexdigest()
+
+
+def _whole(function: FunctionType) -> str:
+    """A function with its defaults, and where it is wrapped by a decorator, what is wrapped too."""
+    told = []
+    inner: object = function
+    while isinstance(inner, FunctionType):
+        told.append(f"{_told(inner.__code__)} {inner.__defaults__} {inner.__kwdefaults__}")
+        inner = getattr(inner, "__wrapped__", None)
+    return " ".join(told)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is told by its words, wherever it lies in memory."""
+    if isinstance(value, tuple | list | frozenset | set):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, (*value, *value.values())))
+    return value is None or isinstance(value, bool | int | float | complex | str | bytes)
 
 
 def own_code(config: FusionNetConfig) -> dict[str, str]:
@@ -78,4 +99,4 @@ def _told(code: CodeType) -> str:
 
 
 def _in_order(constant: object) -> str:
-    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
+    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset | set) else constant)

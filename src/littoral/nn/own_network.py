@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import RLock
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,9 @@ from littoral.errors import InputError
 from littoral.nn.network import Colour, Network, Tapped, as_features, counted, spec_of
 from littoral.specs import FeatureSpec, ImageShape
 
+ONE_AT_A_TIME = RLock()
+"""Hooks sit on the module, which all threads share: a run must not meet those of another."""
+
 WHOLE = "output"
 """The tap of what the module itself gives, unless a submodule is called so."""
 
@@ -25,8 +29,10 @@ class OwnNetwork(Network):
     """`module` takes normalised colour images; it is copied as it is now, weights and all."""
 
     def __init__(self, name: str, module: nn.Module, mean: Colour, std: Colour) -> None:
-        if min(std) <= 0:
-            raise InputError(f"std must be positive, got {std}")
+        if not isinstance(module, nn.Module):
+            raise InputError(f"the network {name} has to be a torch.nn.Module, got {type(module).__name__}")
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise InputError(f"mean and std need three numbers each, and std positive ones, got {mean} and {std}")
         self.name, self.mean, self.std = name, mean, std
         self.module = copy.deepcopy(module).eval()
         self.known: dict[ImageShape, list[FeatureSpec]] = {}
@@ -81,14 +87,15 @@ class Hooked(Tapped):
 def run_with_hooks(module: nn.Module, taps: Sequence[str], note: Callable[[str, object], None], x: Tensor) -> None:
     """Run a module and tell each tap's output to `note`, which may end the run by raising _Enough."""
     members = {WHOLE: module, **{name: member for name, member in module.named_modules() if name}}
-    handles = [members[tap].register_forward_hook(partial(_told, tap, note)) for tap in taps]
-    try:
-        module(x)
-    except _Enough:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ONE_AT_A_TIME:
+        handles = [members[tap].register_forward_hook(partial(_told, tap, note)) for tap in taps]
+        try:
+            module(x)
+        except _Enough:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class _Enough(Exception):  # noqa: N818  # no error

@@ -83,6 +83,8 @@ def require_registered(branches: Iterable[BranchConfig], fusion: FusionConfig) -
 
 
 def _register(kind: type[Any], known: dict[str, type[Any]], base: type[Any]) -> None:
+    if not isinstance(kind, type):
+        raise InputError(f"expected a class on {base.__name__}, got {kind!r}: leave its brackets out")
     name = {field.name: field.default for field in fields(kind)}.get("type") if is_dataclass(kind) else None
     if not issubclass(kind, base) or not isinstance(name, str) or not kind.__dataclass_params__.frozen:
         raise InputError(

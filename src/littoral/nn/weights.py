@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from littoral.cache import cache_folder
 from littoral.errors import InputError
 
 VARIABLE = "LITTORAL_WEIGHTS"
@@ -52,7 +51,7 @@ def weights_folder() -> Path:
     own = os.environ.get(VARIABLE)
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "littoral" / "weights"
+    return cache_folder(VARIABLE) / "weights"
 
 
 def read_published(published: Published) -> Mapping[str, Tensor]:
@@ -84,10 +83,11 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{path} holds no weights that can be read without running code: {str(error).splitlines()[0]}"
-        ) from error
+    except MemoryError:  # says nothing of the file
+        raise
+    except Exception as error:  # of many kinds on bad bytes (RuntimeError, UnpicklingError, KeyError, struct.error, …)
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{path} holds no weights that can be read without running code: {why}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no tensors by name, expected a state dict or a .safetensors file")
     return state

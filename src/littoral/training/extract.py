@@ -23,7 +23,7 @@ from littoral.nn.fixed.lbp import LbpConfig
 from littoral.nn.fixed.moments import MomentsConfig
 from littoral.nn.fixed.scattering import ScatteringConfig
 from littoral.nn.fusion.concat import concatenated
-from littoral.nn.inference import BATCH_SIZE
+from littoral.nn.inference import batch_size
 from littoral.nn.inputs import to_input
 from littoral.nn.networks import BUILT_IN
 from littoral.rows import ImageRows, in_chunks
@@ -104,7 +104,7 @@ def extracted(
     `on_progress` is told (images done, images in all).
     """
     features = np.empty((len(images), sum(sizes.values())), np.float32)
-    for start, rows in in_chunks(images, BATCH_SIZE):
+    for start, rows in in_chunks(images, batch_size(spec)):
         with torch.inference_mode():
             groups = groups_of(to_input(torch.tensor(rows, device=device), spec))
             features[start : start + len(rows)] = concatenated([groups[name] for name in sizes]).cpu().numpy()

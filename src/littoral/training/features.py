@@ -24,7 +24,7 @@ from littoral.cache import FEATURES, Entry
 from littoral.errors import InputError
 from littoral.images.store import pixel_hashes
 from littoral.nn.branch import BranchConfig
-from littoral.nn.inference import BATCH_SIZE
+from littoral.nn.inference import batch_size
 from littoral.nn.inputs import to_input
 from littoral.nn.layers import flatten
 from littoral.nn.onnx_session import in_sessions, runtime_for
@@ -88,7 +88,7 @@ def branch_features(
         arrays = {tap: _fresh(folder / file, shape) for tap, file, shape in zip(sizes, files, shapes, strict=True)}
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         with in_sessions(module), torch.inference_mode():
-            for start, rows in in_chunks(images, BATCH_SIZE):
+            for start, rows in in_chunks(images, batch_size(spec)):
                 taps = module(to_input(torch.tensor(rows, device=device), spec))
                 for tap, array in arrays.items():
                     array[start : start + len(rows)] = flatten(taps[tap]).cpu().numpy()

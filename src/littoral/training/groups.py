@@ -104,11 +104,12 @@ def fit_groups(
 
     kept = _kept(alone, targets)
     evaluations = sum(ridge.tuned.evaluations for ridge in alone.values())
-    squares = np.ones(1)
+    squares, searched = np.ones(1), False
     if len(kept) > 1:
         rows = each_class_in_turn(targets.labels, max(MOST_SEARCHED, targets.classes))
         found = search_scales([_centred_part(parts[name].rows, rows, targets) for name in kept], targets.part(rows))
         squares, evaluations = found.squares / found.squares.max(), evaluations + found.evaluations
+        searched = bool(targets.part(rows).judged.any())
     scales = dict(zip(kept, np.sqrt(squares), strict=True))
     together = np.concatenate([parts[name].rows * parts[name].rows.dtype.type(scales[name]) for name in kept], axis=1)
     joint = _Ridge.of(together, targets) if len(kept) > 1 else alone[kept[0]]
@@ -151,7 +152,7 @@ def fit_groups(
         accuracy,
         log_loss,
         evaluations + (joint.tuned.evaluations if len(kept) > 1 else 0),
-        _why(list(groups), kept, targets),
+        _why(list(groups), kept, targets, searched),
     )
 
 
@@ -234,11 +235,14 @@ def _told(scores: Float64[np.ndarray, "n classes"], targets: Targets) -> tuple[f
     return float(np.average(right, weights=counts)), float(np.average(losses(scores, targets), weights=counts))
 
 
-def _why(names: list[str], kept: list[str], targets: Targets) -> str:
-    """What was chosen, in words."""
+def _why(names: list[str], kept: list[str], targets: Targets, searched: bool) -> str:
+    """What was chosen, in words. `searched`: whether scales were, on images that can be judged."""
     judged = int(targets.judged.sum())
     if not judged:
         return "one label a class, so nothing can be left out: every feature counts alike"
     left = [name for name in names if name not in kept]
-    words = f"scales, votes and penalties by leave-one-out on {judged} images"
+    chosen = "scales, votes and penalties" if searched or len(kept) < 2 else "votes and penalties"
+    words = f"{chosen} by leave-one-out on {judged} images"
+    if len(kept) > 1 and not searched:
+        words += f"; {MOST_SEARCHED} images are one of each class or fewer, so scales are all alike"
     return words + (f"; left out, telling less than the shares of the classes: {', '.join(left)}" if left else "")

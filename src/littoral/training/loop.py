@@ -160,7 +160,7 @@ def train(
         while step < total and not (budget is not None and budget.over and history):  # one step at least
             epoch = len(history) + 1
             rng = np.random.default_rng([seed, epoch])
-            torch.manual_seed(int(rng.integers(2**63)))  # for layers that draw, such as dropout
+            _seed(int(rng.integers(2**63)), device)  # for layers that draw, such as dropout
             order = torch.from_numpy(order_of(recipe, labels, rng)).to(device)
             batches = torch.split(order, recipe.batch_size)[: total - step]
             moves = None
@@ -212,6 +212,14 @@ def train(
     if average is not None:
         average.lay_into(model)
     return history
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """For the generators that a training draws from, which it puts back; those of other devices are the caller's."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def loss_of(

@@ -26,6 +26,9 @@ times of it changed accuracy by less than a point, and a tenth by less than thre
 LEVEL_SPREAD = 3.0
 """How far, as a standard deviation of its logarithm, the level is believed to lie from the expected one."""
 
+BLOCK = 4096
+"""Rows, or columns, of single precision that are brought to double at a time."""
+
 FARTHEST = 8.0
 """How far the logarithms of level and sharpness may go from what is expected."""
 
@@ -49,14 +52,28 @@ class Spectrum:
 def spectrum(features: Float[np.ndarray, "n p"]) -> Spectrum:
     """By the Gram matrix of the images where there are fewer of them (the dual), else by that of the features."""
     n, p = features.shape
-    gram = (features @ features.T if n <= p else features.T @ features).astype(np.float64)
+    gram = gram_in_double(features if n <= p else features.T)
     squares, vectors = eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
-    # what is left of 0 by rounding, at the precision of the features
-    kept = squares > squares[-1] * max(n, p) * np.finfo(features.dtype).eps
-    squares, vectors = squares[kept], vectors[:, kept].astype(features.dtype)
+    kept = squares > squares[-1] * max(n, p) * np.finfo(np.float64).eps  # what is left of 0 by rounding
+    squares, vectors = squares[kept], vectors[:, kept]
     if n > p:
-        vectors = features @ (vectors / np.sqrt(squares).astype(features.dtype))
-    return Spectrum(vectors, squares)
+        vectors = features @ (vectors / np.sqrt(squares)).astype(features.dtype)
+    return Spectrum(vectors.astype(features.dtype, copy=False), squares)
+
+
+def gram_in_double(rows: Float[np.ndarray, "n p"]) -> Float64[np.ndarray, "n n"]:
+    """rows @ rows.T, summed in double precision, whatever they are held in.
+
+    In single precision the sums are so coarse that the small directions of many images drown in them: of 2,284 features
+    of 60,000 images 200 directions were left, and 3 points of accuracy lost.
+    """
+    if rows.dtype == np.float64:
+        return np.asarray(rows @ rows.T)
+    gram = np.zeros((len(rows), len(rows)))
+    for start in range(0, rows.shape[1], BLOCK):
+        block = rows[:, start : start + BLOCK].astype(np.float64)
+        gram += block @ block.T
+    return gram
 
 
 def leave_one_out(

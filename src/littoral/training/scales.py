@@ -20,7 +20,7 @@ from scipy.linalg import cho_factor
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from littoral.training.ridge import EXPECTED_LEVEL, FARTHEST, LEVEL_SPREAD
+from littoral.training.ridge import EXPECTED_LEVEL, FARTHEST, LEVEL_SPREAD, gram_in_double
 from littoral.training.targets import Targets, expected_sharpness, judged_loss
 
 SCALE_SPREAD = 0.7
@@ -73,7 +73,7 @@ def search_scales(features: Sequence[Float[np.ndarray, "n _"]], targets: Targets
 
     `features` of each group: of mean 0, times the roots of the counts. Where no image is judged all scales are 1.
     """
-    kernels = [(group @ group.T).astype(np.float64) for group in features]
+    kernels = [gram_in_double(group) for group in features]
     # a mean squared length of 1 for all together, so that the level is what multiplies it at a penalty of 1
     whole = sum(float(kernel.trace()) for kernel in kernels) / len(targets.labels)
     expected = math.log(EXPECTED_LEVEL)
