@@ -196,8 +196,23 @@ def test_features_held_in_single_precision_keep_their_small_directions(n: int, m
     single = fit_groups(groups, labels)
     assert double.loo_accuracy > 0.9
     assert single.loo_accuracy == pytest.approx(double.loo_accuracy, abs=0.02)
+    together = np.concatenate(list(groups.values()), axis=1)
+    logits = [together @ fit.weight.T + fit.bias for fit in (double, single)]
+    np.testing.assert_allclose(*logits, atol=0.02 * np.abs(logits[0]).max())
     for name, part in double.groups.items():
         assert single.groups[name].loo_accuracy == pytest.approx(part.loo_accuracy, abs=0.05)
+
+
+@pytest.mark.parametrize("n", [2000, 60])
+def test_weights_from_single_precision_tell_what_leave_one_out_does(n: int) -> None:
+    rng = np.random.default_rng(0)
+    targets = Targets(np.arange(n) % 4, 4, np.ones(n))
+    small = targets.one_hot @ rng.normal(size=(4, 100)) + rng.normal(size=(n, 100))
+    single = (small * np.geomspace(1e-3, 300, 100)).astype(np.float32)
+    single -= single.mean(0)
+    double = single.astype(np.float64)
+    told = [features @ coefficients(features, spectrum(features), targets, 1e-4) for features in (single, double)]
+    np.testing.assert_allclose(*told, atol=0.01)
 
 
 def test_what_was_not_searched_is_not_told_as_found(monkeypatch: pytest.MonkeyPatch) -> None:

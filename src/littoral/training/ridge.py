@@ -37,11 +37,13 @@ FARTHEST = 8.0
 class Spectrum:
     """Features (n × p, of mean 0, times the roots of the counts) as far as predictions for the same images need them.
 
-    `left`: their left singular vectors; `squares`: the singular values, squared, all above 0.
+    `left`: their left singular vectors; `squares`: the singular values, squared, all above 0; `right`: the right
+    singular vectors, None where there are no more images than features.
     """
 
     left: Float[np.ndarray, "n rank"]
     squares: Float64[np.ndarray, " rank"]
+    right: Float64[np.ndarray, "p rank"] | None = None
 
     @property
     def mean_square(self) -> float:
@@ -56,9 +58,9 @@ def spectrum(features: Float[np.ndarray, "n p"]) -> Spectrum:
     squares, vectors = eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
     kept = squares > squares[-1] * max(n, p) * np.finfo(np.float64).eps  # what is left of 0 by rounding
     squares, vectors = squares[kept], vectors[:, kept]
-    if n > p:
-        vectors = features @ (vectors / np.sqrt(squares)).astype(features.dtype)
-    return Spectrum(vectors.astype(features.dtype, copy=False), squares)
+    if n <= p:
+        return Spectrum(vectors, squares)
+    return Spectrum(features @ (vectors / np.sqrt(squares)).astype(features.dtype), squares, vectors)
 
 
 def gram_in_double(rows: Float[np.ndarray, "n p"]) -> Float64[np.ndarray, "n n"]:
@@ -99,8 +101,24 @@ def coefficients(
     features: Float[np.ndarray, "n p"], spectrum: Spectrum, targets: Targets, penalty: float
 ) -> Float64[np.ndarray, "p classes"]:
     """The ridge regression of all images; its intercept is `targets.base_rates`. `features`: those of the spectrum."""
-    along = (spectrum.left.T @ targets.centred) / (spectrum.squares + penalty)[:, None]
-    return np.asarray(features.T @ (spectrum.left @ along), dtype=np.float64)
+    firm = (spectrum.squares + penalty)[:, None]
+    if spectrum.right is None:
+        return _transposed_times(features, spectrum.left @ (spectrum.left.T @ targets.centred / firm))
+    # by way of `left` in single precision, what it lacks would be magnified as the smallest directions are
+    return spectrum.right @ (spectrum.right.T @ _transposed_times(features, targets.centred) / firm)
+
+
+def _transposed_times(
+    features: Float[np.ndarray, "n p"], columns: Float64[np.ndarray, "n classes"]
+) -> Float64[np.ndarray, "p classes"]:
+    """features.T @ columns, summed in double precision."""
+    if features.dtype == np.float64:
+        return np.asarray(features.T @ columns)
+    product = np.zeros((features.shape[1], columns.shape[1]))
+    for start in range(0, len(features), BLOCK):
+        rows = slice(start, start + BLOCK)
+        product += features[rows].T.astype(np.float64) @ columns[rows]
+    return product
 
 
 @dataclass(frozen=True)
