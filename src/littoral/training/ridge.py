@@ -105,7 +105,7 @@ def coefficients(
     if spectrum.right is None:
         return _transposed_times(features, spectrum.left @ (spectrum.left.T @ targets.centred / firm))
     # by way of `left` in single precision, what it lacks would be magnified as the smallest directions are
-    return spectrum.right @ (spectrum.right.T @ _transposed_times(features, targets.centred) / firm)
+    return np.asarray(spectrum.right @ (spectrum.right.T @ _transposed_times(features, targets.centred) / firm))
 
 
 def _transposed_times(
