@@ -480,6 +480,9 @@ def test_export_prints_one_json_document(call: Callable, small: ImageStore, tmp_
     assert document["int8"] is None
     code, out, _ = call("export", tmp_path / "m.safetensors", "--out", tmp_path / "out", "--int8", "--quiet")
     assert (code, out) == (2, "")
+    code, out, _ = call("export", tmp_path / "m.safetensors", "--out", tmp_path / "out", "--threads", "1")
+    assert code == 0
+    assert "is of an earlier export and will not take this model: give --web to renew it" in " ".join(out.split())
 
 
 # --- 8 bits ---

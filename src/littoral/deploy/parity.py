@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
-from littoral.deploy.runtime import start
+from littoral.deploy.runtime import PIXELS, start
 from littoral.errors import ExportError
 from littoral.images.decode import fit_to_spec
 from littoral.nn.calibrated import CalibratedNet
@@ -31,8 +31,8 @@ DOUBTFUL = 2e-4
 MOST_NOVELTY_APART = 1e-3
 """By how much a novelty may differ, as a share of it."""
 
-BATCH, PIXELS = 32, 4_000_000
-"""Images that are compared together, and pixels of them: photographs of one's own are looked at in their own size."""
+BATCH = 32
+"""Images that are compared together, as far as they have no more than PIXELS: one's own come in their own size."""
 
 
 @dataclass(frozen=True)

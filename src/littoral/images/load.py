@@ -26,7 +26,7 @@ from littoral.specs import Resize
 from littoral.words import count, path_text
 
 DARK = 64
-"""16-bit pictures of which none is brighter than this, of 256 levels, are told of: 12 bits in 16 come to 16 levels."""
+"""16-bit pictures of which none is brighter than this, of 256 levels, are told of: 12 bits in 16 come to 17 levels."""
 
 LARGEST = 64
 """Longer side that images are scaled down to where no size is asked for: larger ones cost much on a laptop."""
@@ -235,7 +235,16 @@ def _decoded(
     # source as given: a folder ./kmnist is not the set kmnist
     store = replace(built.store, source=path_text(data), ties=None if duplicates is None else duplicates.ties)
     listed = Counter(zip(table.labels, table.split or [""] * len(table.labels), strict=True))
-    return Loaded(store, built.names, table.skipped, built.unreadable, duplicates, 0, built.own, listed, table.empty)
+    return Loaded(
+        store,
+        built.names,
+        table.skipped,
+        built.unreadable,
+        duplicates,
+        own=built.own,
+        listed=listed,
+        empty=table.empty,
+    )
 
 
 def load_images(

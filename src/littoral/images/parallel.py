@@ -57,9 +57,12 @@ def in_parallel(
             "a process that reads images was killed, most likely for want of memory: "
             "give a smaller --size, or run it where more is free"
         ) from error
-    finally:
+    except BaseException:
         mouth.close()  # whoever is in the middle of many photographs drops them
+        raise
+    finally:
         pool.shutdown(cancel_futures=True)
+        mouth.close()
         ear.close()
 
 

@@ -66,8 +66,7 @@ def spectrum(features: Float[np.ndarray, "n p"]) -> Spectrum:
 def gram_in_double(rows: Float[np.ndarray, "n p"]) -> Float64[np.ndarray, "n n"]:
     """rows @ rows.T, summed in double precision, whatever they are held in.
 
-    In single precision the sums are so coarse that the small directions of many images drown in them: of 2,284 features
-    of 60,000 images 200 directions were left, and 3 points of accuracy lost.
+    In single precision the sums are so coarse that the small directions of many images drown in them.
     """
     if rows.dtype == np.float64:
         return np.asarray(rows @ rows.T)
