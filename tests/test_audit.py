@@ -365,7 +365,7 @@ def test_exit_codes_and_one_line_errors(
 def test_a_place_that_is_none_is_an_error(tmp_path: Path, call: Callable) -> None:
     code, out, err = call("audit", tmp_path / "nowhere")
     assert (code, out) == (2, "")
-    assert "unknown data" in err
+    assert err == f"littoral: no such file or folder: {tmp_path / 'nowhere'}\n"
 
 
 def test_help_has_an_example_and_the_judges_are_the_study_s(call: Callable) -> None:

@@ -25,7 +25,7 @@ from littoral.evaluation.abstention import (
     most_errors,
     reject_threshold,
 )
-from littoral.evaluation.calibration import best_temperature
+from littoral.evaluation.calibration import best_temperature, expected_calibration_error
 from littoral.evaluation.intervals import wilson
 from littoral.fit_file import fit_file
 from littoral.held_out import WAYS, Way
@@ -147,6 +147,14 @@ def test_the_coverage_table_by_hand() -> None:
     assert (rows[0.5].wrong, rows[0.5].confidence) == (0, 0.6)
 
 
+def test_the_order_of_equally_sure_images_is_nothing() -> None:
+    """Folders come sorted by class, so that one class of equally sure images would fill the first bins."""
+    probabilities, labels = np.tile([0.6, 0.4], (1000, 1)), np.repeat([0, 1], (600, 400))
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(0, abs=1e-9)
+    halves = [coverage_table(np.ones(1000), right)[-1] for right in (labels == 0, labels == 1)]
+    assert [(half.n, half.wrong) for half in halves] == [(1000, 400), (1000, 600)]
+
+
 # --- read-outs and novelty ---
 
 
@@ -164,6 +172,21 @@ def test_novelty_in_all_directions_is_mahalanobis_distance() -> None:
     score = module(torch.tensor(features)).numpy()
     np.testing.assert_allclose(score / np.median(score), expected / np.median(expected), rtol=0.02, atol=0.02)
     assert np.median(score) == pytest.approx(1, rel=0.01)
+
+
+def test_novelty_of_features_that_hardly_leave_the_directions_is_computed_to_a_thousandth() -> None:
+    """The exported file adds up in another order, and has to say the same."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    few = rng.normal(size=(3, 20))[labels] * 9 + rng.normal(size=(300, 4)) @ rng.normal(size=(4, 20))
+    features = (few + 0.003 * rng.normal(size=few.shape)).astype("f4")
+    fitted = fit_novelty(features, labels, [12, 8], 3, seed=0)
+    module = Novelty(20, 3, len(fitted["directions"]))
+    module.load_state_dict({name: torch.tensor(np.asarray(value)).float() for name, value in fitted.items()})
+    exact = Novelty(20, 3, len(fitted["directions"])).double()
+    exact.load_state_dict({name: value.double() for name, value in module.state_dict().items()})
+    found, expected = module(torch.tensor(features)).numpy(), exact(torch.tensor(features).double()).numpy()
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
 
 
 def test_what_lies_outside_of_the_directions_is_novel() -> None:
@@ -412,6 +435,7 @@ def test_fit_says_what_it_accepts_or_how_many_images_that_needs(
     assert (document["way"], document["images"], document["needed"]) == ("folds", 640, 2995)
     assert document["least_confidence"] is None
     assert "calibrating, 3 of 3" in err
+    assert "no threshold is set and accepted stays empty: a bound of " in err
     assert "needs 2,995 images to calibrate on, here are 640" in err
     rows = json.loads(call("evaluate", "a", "d.npz", "--json")[1])
     assert rows["accepted"] is None

@@ -23,9 +23,12 @@ import torch
 from PIL import Image
 
 from littoral.cli.data import bar
+from littoral.cli.interrupt import Interrupted
 from littoral.cli.main import run
+from littoral.evaluation.paired import Difference
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model
+from littoral.studies.comparison import Comparison
 from littoral.training import presets
 
 LITTORAL = [sys.executable, "-m", "littoral"]
@@ -343,6 +346,10 @@ def test_predict_labels_files_and_folders(call: Callable, model: Path, digits: P
     assert all(0.1 <= float(row["confidence"]) <= 1 and row["error"] == "" for row in rows)
     assert {row["accepted"] for row in rows} <= {"true", "false"}
     assert sum(row["accepted"] == "true" for row in rows) >= 5
+    Path("more").mkdir()
+    Path("more/3.png").write_bytes((digits / "3.png").read_bytes())
+    Path("more/notes.txt").write_text("no image")
+    assert call("predict", model, "more")[2] == "1 file passed over: hidden or no images\n"
 
 
 def test_predict_as_json_lines_parquet_and_one_document(call: Callable, model: Path, digits: Path) -> None:
@@ -444,6 +451,20 @@ def test_compare_with_arms_of_other_presets_beside(call: Callable) -> None:
     assert (tiny["epochs"], tiny["batch_size"]) == (2, 64)
 
 
+def test_where_holm_alone_withholds_a_verdict_it_is_said(call: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(p_holm: float) -> str:
+        apart = Difference("fused", "deep", 0.02, (0.01, 0.03), 0.03, p_holm, 9.0, 2, 500, 0.1, "seeds and images")
+        monkeypatch.setattr(Comparison, "pairs", property(lambda _: (apart,)))
+        options = ("--preset", "tiny", "--arms", "fused,deep", "--steps", "1", "--seeds", "1", "--out", "results")
+        return str(call("compare", "mnist", *options, *QUICK)[1])
+
+    said = "intervals are of one pair each; verdicts allow for all pairs (Holm)\n"
+    withheld = judged(0.09)
+    assert "fused and deep: no difference shown" in withheld
+    assert withheld.count(said) == 1
+    assert said not in judged(0.04)
+
+
 def test_compare_goes_on_in_a_folder_and_refuses_another_option(call: Callable) -> None:
     arguments = ("compare", "mnist", "--preset", "tiny", "--arms", "deep", "--out", "results")
     assert call(*arguments, "--seeds", "1", "--steps", "2", "--quiet")[0] == 0
@@ -507,6 +528,19 @@ def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
     after = json.loads(Path("results/results.json").read_text())
     assert after["complete"]
     assert after["arms"][0]["runs"][0] == document["arms"][0]["runs"][0]
+
+
+@pytest.mark.parametrize("command", ["compare", "curve"])
+def test_a_study_interrupted_in_its_first_run_starts_again(
+    call: Callable, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(f"littoral.studies.{command}.{command}", stop)
+    code, out, err = call(command, "mnist", "--arms", "deep", "--out", "results", "--quiet")
+    assert (code, out) == (130, "")
+    assert err == "littoral: interrupted before the first run was finished: the same command starts again\n"
 
 
 def test_a_terminal_that_knows_no_unicode_and_a_full_disk() -> None:
@@ -621,6 +655,7 @@ BAD = {
     "threads 0": (["fit", "mnist", "--threads", "0"], "--threads must be at least 1"),
     "no such device": (["fit", "mnist", "--device", "abacus"], "no device 'abacus'"),
     "out in no folder": (["fit", "mnist", "--out", "no/m.safetensors"], "the folder no does not exist"),
+    "a model called a text": (["fit", "nowhere", "--out", "m.txt"], "which ends in .safetensors, got m.txt"),
     "out is a folder": (["fit", "mnist", "--out", "."], "it is a folder; name a file"),
     "compare into no folder": (["compare", "mnist", "--out", "no/results"], "the folder no does not exist"),
     "compare into a file": (["compare", "mnist", "--out", "text"], "it is a file; name a folder"),

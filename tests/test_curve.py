@@ -19,7 +19,7 @@ from scipy.spatial.distance import jensenshannon
 
 from littoral.errors import InputError
 from littoral.evaluation.intervals import wilson
-from littoral.evaluation.learning_curve import expected_error, fit_curve, gain_of_doubling
+from littoral.evaluation.learning_curve import expected_errors, fit_curve, gain_of_doubling
 from littoral.evaluation.paired import holm
 from littoral.images.store import ImageStore
 from littoral.studies.advice import of_classes, too_few
@@ -236,11 +236,12 @@ def test_the_fit_of_an_arm_and_the_gain_of_doubling() -> None:
     errors = [[0.05 + 0.9 * n**-0.5 * (1 + 0.05 * float(rng.standard_normal())) for _ in range(3)] for n in budgets]
     found = fits(points({"deep": errors}, budgets, images=100_000))[0]
     table = np.round(errors, 5)
-    assert found.curve.error(80) == pytest.approx(fit_curve(np.array(budgets, float), table).error(80))
-    twice = expected_error(np.array(budgets, float), table, 160, np.random.default_rng(0))
+    assert found.curve.error(80) == pytest.approx(fit_curve(np.array(budgets, float), table, 100_000).error(80))
+    places = np.array([place for place, _ in found.band])
+    twice = expected_errors(np.array(budgets, float), table, 100_000, places, np.random.default_rng(0))[-1]
     assert found.twice is not None
     assert found.twice.ci95 == pytest.approx(twice.ci95)
-    gain = gain_of_doubling(np.array(budgets, float), table, np.random.default_rng(0))
+    gain = gain_of_doubling(np.array(budgets, float), table, 100_000, np.random.default_rng(0))
     assert found.gain is not None
     assert found.gain.ci95 == pytest.approx(gain.ci95)
     assert [found.band[0][0], found.band[-1][0]] == [10, 160]
@@ -250,7 +251,7 @@ def test_the_fit_of_an_arm_and_the_gain_of_doubling() -> None:
 
 def test_pairs_are_adjusted_over_all_budgets_together() -> None:
     table = {"fused": [[0.1] * 3, [0.05] * 3], "shallow": [[0.3] * 3, [0.1] * 3], "deep": [[0.12] * 3, [0.06] * 3]}
-    found = pairs_of_budgets(points(table, [10, 20]), classes=2)
+    found = pairs_of_budgets(points(table, [10, 20]), drawn_from=1000)
     assert [[(pair.a, pair.b) for pair in each] for each in found.values()] == [
         [("fused", "shallow"), ("fused", "deep")]
     ] * 2
@@ -287,7 +288,7 @@ def test_advice_in_words() -> None:
     }
     found = points(table, [10, 20, 40], images=1000)
     classes = class_errors(found[40][0], np.repeat([0, 1], (300, 700)), ["a", "b"])
-    advice = LearningCurve(found, True, {"classes": ["a", "b"]}, classes).advice
+    advice = LearningCurve(found, True, {"drawn_from": 1000}, classes).advice
     assert advice[0].startswith("twice the labels: error of fused 15.00 % → 1")
     assert "; 80 labels a class would bring " in advice[0]
     assert advice[1:3] == (

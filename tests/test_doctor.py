@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -31,10 +32,11 @@ def test_as_json_and_in_words(call: Callable, monkeypatch: pytest.MonkeyPatch) -
     assert found["threads"] == 1
     assert found["matmul_gflops"] > 0
     assert found["versions"]["numpy"] == np.__version__
-    code, out, _ = call("doctor")
+    code, out, _ = call("doctor", "--threads", "1")
     torch.set_num_threads(threads)
     assert code == 0
     assert f"torch          {torch.__version__}" in out
+    assert re.search(r"^CPU +1 thread on \d+ cores?$", out, re.MULTILINE)
     assert "extra audit    missing there-is-no-such: pip install 'littoral[audit]'" in out
     assert "extra parquet  there" in out
 

@@ -70,7 +70,7 @@ def test_brighter_noisier_and_re_encoded_copies_are_tied_and_others_are_not() ->
     assert clusters(found.ties) == [[0, 200], [1, 201], [2, 202]]
     assert (found.exact, found.near, found.largest, found.declined) == (1, 4, 2, "")
     assert found.remark() == (
-        "1 images equal another one and 4 images are nearly equal to another, in clusters of up to 2; "
+        "1 image equals another one and 4 images are nearly equal to another, in clusters of up to 2; "
         "these stay on one side of a split"
     )
 

@@ -230,6 +230,9 @@ def test_bad_input_is_refused_in_one_sentence(arrays: tuple[np.ndarray, np.ndarr
     for words, weights in weighted.items():
         with pytest.raises(lt.InputError, match=words):
             lt.FusionClassifier().fit(images, labels, sample_weight=weights)
+    for weight in (-1.0, np.nan):
+        with pytest.raises(lt.InputError, match="weights must be finite numbers from 0 up"):
+            lt.FusionClassifier().fit(images, [None, *labels[1:]], sample_weight=[weight] + [1.0] * 639)
     with pytest.raises(NotFittedError):
         lt.FusionClassifier().predict(images)
     with pytest.raises(NotFittedError):

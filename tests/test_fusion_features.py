@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -92,6 +93,24 @@ def test_they_are_standardised_by_the_images_of_the_fit(images: np.ndarray) -> N
     np.testing.assert_allclose(fitted, (raw - raw.mean(0)) / np.where(deviation < 1e-6, 1, deviation), atol=2e-3)
     few = features.transform(images[:5])
     np.testing.assert_allclose(few, fitted[:5], atol=1e-4)
+
+
+def test_a_fit_that_is_interrupted_leaves_the_one_before(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    features, fresh = lt.FusionFeatures(["moments"]), lt.FusionFeatures(["moments"])
+    before = features.fit_transform(images[:20])
+    smaller = images[:20, 4:24, 4:24]
+    with monkeypatch.context() as patched:
+        patched.setattr("littoral.fusion_features.extracted", interrupted)
+        for one in (features, fresh):
+            for fit in (one.fit, one.fit_transform):
+                with pytest.raises(KeyboardInterrupt):
+                    fit(smaller)
+    assert np.array_equal(features.transform(images[:20]), before)
+    with pytest.raises(NotFittedError):
+        fresh.transform(smaller)
 
 
 def test_branches_of_ones_own_and_what_is_refused(images: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from littoral.errors import ImageError, InputError
 from littoral.images import builtin
@@ -350,6 +351,38 @@ def test_sixteen_bits_of_which_the_least_is_white() -> None:
     assert np.array_equal(decode_bytes(content, GREY)[..., 0], 255 - np.round(values / 257.0))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_that_of_the_standard(kind: str, orientation: int) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (2, 3), np.uint8).repeat(8, 0).repeat(8, 1))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(picture, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("L")
+    pixels = decode_bytes(content, ImageSpec.unit(expected.height, expected.width, 1))[..., 0]
+    assert np.array_equal(pixels, np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "content"),
+    [
+        pytest.param(0x0128, 2, b"2\0\0\0", id="ResolutionUnit as text"),
+        pytest.param(0x011A, 2, b"72\0\0", id="XResolution as text"),
+        pytest.param(0x0100, 2, b"16\0\0", id="ImageWidth as text"),
+        pytest.param(0x0102, 4, struct.pack("<I", 70_000), id="BitsPerSample 70000"),
+    ],
+)
+def test_a_turned_jpeg_is_put_upright_whatever_its_other_tags_say(tag: int, kind: int, content: bytes) -> None:
+    picture = Image.new("L", (16, 8), 0)
+    picture.paste(255, (0, 0, 8, 8))  # white on the left, which comes to the top
+    tags = sorted([(0x0112, 3, 1, struct.pack("<HH", 6, 0)), (tag, kind, 3 if kind == 2 else 1, content)])
+    written = b"".join(struct.pack("<HHI", name, form, number) + value for name, form, number, value in tags)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + written + bytes(4)
+    pixels = decode_bytes(encoded(picture, "JPEG", exif=exif, quality=95), ImageSpec.unit(16, 8, 1))
+    assert pixels[:8].min() > 240
+    assert pixels[8:].max() < 15
+
+
 def test_damaged_exif_data_do_not_spoil_whole_pixels() -> None:
     for kind in ("PNG", "WEBP"):
         assert decode_bytes(encoded(Image.new("L", (8, 8), 9), kind, exif=b"Exif\0\0II*\0\xff"), GREY).shape == (
@@ -368,6 +401,13 @@ def test_of_several_pictures_the_first_is_read_and_it_is_noted() -> None:
                 upright = open_upright(encoded(frames[0], kind, **options), 1)
             assert upright.first is first
             assert np.abs(np.asarray(upright.image).astype(int) - 50).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF"])
+def test_the_first_of_several_keeps_the_colours_of_its_palette(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour).quantize(4) for colour in ((200, 0, 0), (0, 0, 200))]
+    pixels = decode_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), COLOUR)
+    assert (pixels == (200, 0, 0)).all()
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop"])

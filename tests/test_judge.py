@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import numpy as np
 import pytest
 
@@ -58,12 +60,13 @@ def test_splits_of_their_own_are_compared_by_their_accuracies() -> None:
 
 @pytest.mark.parametrize("own_images", [False, True])
 def test_what_will_show_is_said_before_and_after_two_seeds(own_images: bool) -> None:
-    before = power_before(5, 1600, 400, not own_images, 0.05)
-    assert before.startswith("with 5 seeds and 400 test images a difference of ")
+    before = power_before(5, 2, 1600, 400, not own_images, 0.05)
+    assert before.startswith("with 5 seeds and 400 test images, if arms err on 5 % of them, a difference of ")
+    assert before != power_before(5, 4, 1600, 400, not own_images, 0.05)  # three pairs, judged together
     arms = [arm("fused", 0.9, (0, 1), own_images), arm("deep", 0.8, (0, 1), own_images)]
     after = power_after(arms, 5, 1600)
     assert after.startswith("with 5 seeds and 400 test images a difference of ")
-    assert after.endswith(" points or more will show, to judge by 2 of them")
+    assert after.endswith(" points or more will show four times in five, to judge by 2 of them")
     assert "disagreed" in power_after([arms[0], arms[0]], 5, 1600)
 
 
@@ -72,7 +75,13 @@ def test_what_will_show_is_said_before_and_after_two_seeds(own_images: bool) -> 
 )
 def test_one_seed_or_two_say_what_new_images_would_do(seeds: tuple[int, ...], said: str) -> None:
     few = arm("fused", 0.9, seeds)
-    assert (few.ci95_over, few.ci95) == ("images", wilson(round(400 * few.mean), 400))
+    assert (few.ci95_over, few.ci95) == (
+        "images",
+        (
+            wilson(floor(400 * few.mean), 400)[0],
+            wilson(ceil(400 * few.mean), 400)[1],
+        ),
+    )
     assert intervals_in_words(len(seeds), True) == f"over test images, for {said}: other seeds may differ by more"
 
 

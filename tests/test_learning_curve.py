@@ -15,13 +15,27 @@ from littoral.evaluation.learning_curve import (
     Curve,
     Expected,
     _expected,
-    expected_error,
+    expected_errors,
     fit_curve,
     gain_in_words,
     gain_of_doubling,
 )
 
 BUDGETS = np.array([10.0, 30.0, 100.0, 300.0])
+MANY = 10**9
+"""Test images, so many that they leave nothing unknown."""
+
+
+def expected_error(
+    labels: NDArray[np.float64], errors: NDArray[np.float64], at: float, rng: np.random.Generator, images: int = MANY
+) -> Expected:
+    return expected_errors(labels, errors, images, np.array([float(at)]), rng)[0]
+
+
+def gain_of(
+    labels: NDArray[np.float64], errors: NDArray[np.float64], rng: np.random.Generator, images: int = MANY
+) -> Expected:
+    return gain_of_doubling(labels, errors, images, rng)
 
 
 def measured(curve: Curve, rng: np.random.Generator, seeds: int) -> NDArray[np.float64]:
@@ -33,7 +47,7 @@ def measured(curve: Curve, rng: np.random.Generator, seeds: int) -> NDArray[np.f
 @pytest.mark.parametrize("curve", [Curve(0.02, 0.5, 0.6), Curve(0.0, 0.6, 0.4), Curve(0.1, 2.0, 1.0), Curve(0.2, 0, 1)])
 def test_a_known_curve_is_found_again(curve: Curve) -> None:
     errors = np.array([[curve.error(n)] * 2 for n in BUDGETS])
-    found = fit_curve(BUDGETS, errors)
+    found = fit_curve(BUDGETS, errors, MANY)
     for labels in (10, 50, 300, 1000, 10_000):
         assert found.error(labels) == pytest.approx(curve.error(labels), abs=1e-6)
 
@@ -44,7 +58,7 @@ def test_the_fit_equals_that_of_scipy() -> None:
     best, _ = curve_fit(
         lambda n, a, b, c: a + b * n**-c, BUDGETS, mean, (0.01, 0.3, 0.5), mean, bounds=((0, 0, 0.01), (1, np.inf, 2))
     )
-    found = fit_curve(BUDGETS, errors)
+    found = fit_curve(BUDGETS, errors, MANY)
     assert [found.error(n) for n in (10, 100, 600)] == pytest.approx(
         [best[0] + best[1] * n ** -best[2] for n in (10, 100, 600)], rel=2e-3
     )
@@ -55,7 +69,7 @@ def test_intervals_cover(curve: Curve, seeds: int) -> None:
     rng = np.random.default_rng(0)
     errors = [measured(curve, rng, seeds) for _ in range(200)]
     expected = [expected_error(BUDGETS, each, 600, rng).ci95 for each in errors]
-    gains = [gain_of_doubling(BUDGETS, each, rng).ci95 for each in errors]
+    gains = [gain_of(BUDGETS, each, rng).ci95 for each in errors]
     assert np.mean([low <= curve.error(600) <= high for low, high in expected]) >= 0.88
     assert np.mean([low <= curve.error(300) - curve.error(600) <= high for low, high in gains]) >= 0.88
 
@@ -67,7 +81,7 @@ def test_where_seeds_do_not_differ_the_interval_is_the_value(curve: Curve) -> No
     for labels in (1.0, 20.0, 5000.0):
         found = expected_error(BUDGETS, errors, labels, rng)
         assert (found.value, *found.ci95) == pytest.approx((curve.error(labels),) * 3, abs=2e-3)
-    gain = gain_of_doubling(BUDGETS, errors, rng)
+    gain = gain_of(BUDGETS, errors, rng)
     assert (gain.value, *gain.ci95) == pytest.approx((curve.error(300) - curve.error(600),) * 3, abs=2e-3)
 
 
@@ -88,12 +102,12 @@ def test_seeds_that_are_good_or_bad_at_all_budgets_give_the_interval_of_their_me
 
 def test_errors_that_rise_give_a_level_curve_and_no_curve_falls_below_zero() -> None:
     rising = np.array([[0.1], [0.2], [0.3], [0.4]])
-    level = fit_curve(BUDGETS, rising)
+    level = fit_curve(BUDGETS, rising, MANY)
     weight = rising[:, 0] ** -2 / np.sum(rising[:, 0] ** -2)  # distances count in proportion to the error
     assert [level.error(n) for n in (1, 300)] == pytest.approx([weight @ rising[:, 0]] * 2)
     straight = np.array([[0.4], [0.3], [0.2], [0.01]])  # in log n; it would go on below 0
     best, _ = curve_fit(lambda n, b, c: b * n**-c, BUDGETS, straight[:, 0], (1.0, 0.5), straight[:, 0])
-    curve = fit_curve(BUDGETS, straight)
+    curve = fit_curve(BUDGETS, straight, MANY)
     assert (curve.a, curve.b, curve.c) == pytest.approx((0.0, *best), rel=5e-3)
 
 
@@ -114,7 +128,7 @@ def test_an_interval_holds_its_value_and_both_rows_of_curves() -> None:
 def test_doubling_less_than_one_label_a_class() -> None:  # labels a class on average, where not every class has one
     budgets, curve = np.array([0.2, 0.4, 0.8]), Curve(0.1, 0.2, 0.5)
     errors = np.array([[curve.error(n)] * 3 for n in budgets])
-    gain = gain_of_doubling(budgets, errors, np.random.default_rng(0))
+    gain = gain_of(budgets, errors, np.random.default_rng(0))
     assert gain.value == pytest.approx(curve.error(0.8) - curve.error(1.6), abs=1e-4)
 
 
@@ -126,19 +140,41 @@ def test_an_error_is_never_said_to_be_more_than_all() -> None:
 
 def test_an_interval_reaches_below_its_value() -> None:
     errors = 1 - np.array([[17, 22, 20], [22, 25, 23], [26, 28, 26]]) / 30  # with `a` free hardly any gains as little
-    gain = gain_of_doubling(np.array([5.0, 10.0, 20.0]), errors, np.random.default_rng(0))
+    gain = gain_of(np.array([5.0, 10.0, 20.0]), errors, np.random.default_rng(0))
     assert gain.ci95[0] < 0.95 * gain.value < 1.05 * gain.value < gain.ci95[1]
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=4, max_size=4))
 def test_more_labels_never_make_it_worse(errors: list[list[float]]) -> None:
-    curve = fit_curve(BUDGETS, np.array(errors))
+    curve = fit_curve(BUDGETS, np.array(errors), MANY)
     along = [curve.error(n) for n in (1, 10, 40, 300, 5000)]
     assert along == sorted(along, reverse=True)
     assert min(curve.a, curve.b, along[-1]) >= 0
     assert 0 < curve.c <= 2
-    gain = gain_of_doubling(BUDGETS, np.array(errors), np.random.default_rng(0))
+    gain = gain_of(BUDGETS, np.array(errors), np.random.default_rng(0))
     assert 0 <= gain.ci95[0] <= gain.value <= gain.ci95[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("curve", "images"), [(Curve(0, 0.5, 1), 20), (Curve(0, 0.2, 1.5), 40), (Curve(0.05, 0.6, 0.5), 100)]
+)
+def test_intervals_cover_with_few_test_images(curve: Curve, images: int) -> None:
+    """Of three seeds that each count their errors on images of their own, and often none."""
+    rng, budgets = np.random.default_rng(0), np.array([5.0, 10.0, 20.0, 40.0])
+    errors = [rng.binomial(images, [[curve.error(n)] * 3 for n in budgets]) / images for _ in range(60)]
+    twice = [expected_error(budgets, each, 80, rng, images).ci95 for each in errors]
+    gains = [gain_of(budgets, each, rng, images).ci95 for each in errors]
+    assert np.mean([low <= curve.error(80) <= high for low, high in twice]) >= 0.93
+    assert np.mean([low <= curve.error(40) - curve.error(80) <= high for low, high in gains]) >= 0.93
+
+
+def test_seeds_that_agree_on_few_images_prove_little() -> None:
+    budgets = np.array([5.0, 10.0, 20.0])
+    gain = gain_of(budgets, np.array([[5 / 16], [3 / 16], [2 / 16]]) * np.ones(3), np.random.default_rng(0), 16)
+    assert gain.ci95[0] < 0.02 < 0.06 < gain.ci95[1]
+    right = gain_of(budgets, np.array([[2 / 16], [1 / 16], [0.0]]) * np.ones(3), np.random.default_rng(0), 16)
+    assert right.ci95[0] == pytest.approx(0, abs=1e-3)
+    assert right.ci95[1] > 1 / 32
 
 
 def test_the_same_generator_gives_the_same_interval() -> None:
@@ -157,20 +193,22 @@ def test_gain_in_words() -> None:
 def test_what_gives_no_curve_is_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="three budgets or more"):
-        fit_curve(np.array([10.0, 30.0, 30.0]), np.full((3, 5), 0.1))
+        fit_curve(np.array([10.0, 30.0, 30.0]), np.full((3, 5), 0.1), MANY)
     with pytest.raises(InputError, match=r"got \(4,\) and \(3, 5\)"):
-        fit_curve(BUDGETS, np.full((3, 5), 0.1))
+        fit_curve(BUDGETS, np.full((3, 5), 0.1), MANY)
     for wrong in (10.0, 1.01, -0.01):
         with pytest.raises(InputError, match=r"^errors are shares from 0 to 1, got others$"):
-            fit_curve(BUDGETS, np.full((4, 5), wrong))
+            fit_curve(BUDGETS, np.full((4, 5), wrong), MANY)
     with pytest.raises(InputError, match="all above 0, got"):
-        fit_curve(np.array([0.0, 1.0, 10.0, 100.0]), np.full((4, 5), 0.1))
+        fit_curve(np.array([0.0, 1.0, 10.0, 100.0]), np.full((4, 5), 0.1), MANY)
     with pytest.raises(InputError, match=r"got \(4, 1\) and \(4, 5\)"):
-        fit_curve(BUDGETS[:, None], np.full((4, 5), 0.1))
+        fit_curve(BUDGETS[:, None], np.full((4, 5), 0.1), MANY)
     with pytest.raises(InputError, match=r"three budgets or more, all above 0, got \[\]"):
-        gain_of_doubling(np.empty(0), np.empty((0, 3)), rng)
-    assert fit_curve(np.array([0.5, 1.0, 2.0]), np.array([[0.4], [0.3], [0.2]])).error(1.0) < 0.4
+        gain_of(np.empty(0), np.empty((0, 3)), rng)
+    assert fit_curve(np.array([0.5, 1.0, 2.0]), np.array([[0.4], [0.3], [0.2]]), MANY).error(1.0) < 0.4
     with pytest.raises(InputError, match="three seeds or more, got 2"):
-        gain_of_doubling(BUDGETS, np.full((4, 2), 0.1), rng)
+        gain_of(BUDGETS, np.full((4, 2), 0.1), rng)
+    with pytest.raises(InputError, match="errors on one test image or more, got 0"):
+        fit_curve(BUDGETS, np.full((4, 5), 0.1), 0)
     with pytest.raises(InputError, match="above 0, got 0"):
         expected_error(BUDGETS, np.full((4, 5), 0.1), 0, rng)

@@ -98,6 +98,18 @@ def test_arrays_are_packed_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(there.store.images[:], here.store.images[:])
 
 
+def test_names_of_arrays_pass_for_no_paths_once_they_are_packed(photos: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", images=np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8), labels=[0, 1, 0, 1])
+    pack(read_table(tmp_path / "d.npz"), tmp_path / "arrays")
+    with pytest.raises(InputError, match=r"looks at paths, and images of .*arrays have none"):
+        read_table(tmp_path / "arrays", group_from=r"\d")
+    pack(read_table(photos), tmp_path / "files")
+    index = json.loads((tmp_path / "files" / "index.json").read_bytes())
+    assert index.pop("paths") is True
+    (tmp_path / "files" / "index.json").write_text(json.dumps(index))  # as an older littoral wrote it
+    assert read_table(tmp_path / "files", group_from=r"p\d").groups is not None
+
+
 def test_images_of_a_pack_are_had_in_their_own_size(photos: Path, tmp_path: Path) -> None:
     table = read_table(photos)
     pack(table, tmp_path / "packed")

@@ -157,25 +157,25 @@ def test_splits_by_the_formula_of_nadeau_and_bengio() -> None:
     a, b = [0.95, 0.94, 0.97, 0.96, 0.95], [0.93, 0.93, 0.94, 0.95, 0.92]
     runs = np.subtract(a, b)
     t = runs.mean() / sqrt((1 / 5 + 200 / 800) * runs.var(ddof=1))
-    found = resampled_difference("a", "b", a, b, train_images=800, test_images=200)
+    found = resampled_difference("a", "b", a, b, training_part=800, test_images=200)
     assert found.p == pytest.approx(2 * stats.t.sf(t, 4))
     assert found.difference - found.ci95[0] == pytest.approx(stats.t.ppf(0.975, 4) * runs.mean() / t)
     assert (found.df, found.runs, found.images, found.discordant, found.method) == (4, 5, 200, None, "splits")
     assert (found.a, found.b, found.p_holm) == ("a", "b", found.p)
-    assert resampled_difference("a", "b", a, b, train_images=1, test_images=1).images == 1
+    assert resampled_difference("a", "b", a, b, training_part=1, test_images=1).images == 1
 
 
 def test_splits_that_agree_by_chance_prove_nothing() -> None:
-    found = resampled_difference("a", "b", [0.9, 0.8], [0.85, 0.75], train_images=80, test_images=20)
+    found = resampled_difference("a", "b", [0.9, 0.8], [0.85, 0.75], training_part=80, test_images=20)
     assert found.ci95[0] < 0
-    equal = resampled_difference("a", "b", [0.9, 0.8], [0.9, 0.8], train_images=80, test_images=20)
+    equal = resampled_difference("a", "b", [0.9, 0.8], [0.9, 0.8], training_part=80, test_images=20)
     assert equal.p == 1
     assert equal.ci95[0] == -equal.ci95[1] < 0
 
 
 @pytest.mark.parametrize(("of_a", "least"), [(0.9, 1 / 20**2), (0.98, 0.08 * 0.92 / 20), (0.9025, 1 / 20**2)])
 def test_runs_that_agree_are_taken_to_vary_as_their_images_make_them(of_a: float, least: float) -> None:
-    found = resampled_difference("a", "b", [of_a] * 3, [0.9] * 3, train_images=40, test_images=20)
+    found = resampled_difference("a", "b", [of_a] * 3, [0.9] * 3, training_part=40, test_images=20)
     reach = stats.t.ppf(0.975, 2) * sqrt((1 / 3 + 20 / 40) * least)
     assert found.ci95[1] - found.difference == pytest.approx(reach)
 

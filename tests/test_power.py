@@ -99,6 +99,18 @@ def test_more_of_anything_shows_less() -> None:
     assert smallest_difference_of_splits(5, 800, 200, 0.1) < smallest_difference_of_splits(5, 500, 200, 0.1)
 
 
+def test_pairs_that_are_judged_together_show_less() -> None:
+    """Holm's correction asks the surest of three for a p below 0.05 / 3."""
+    error, df = sqrt(0.1 / 200), 199
+    smallest = smallest_difference(1, 200, 0.1, pairs=3)
+    assert stats.nct.sf(stats.t.ppf(1 - 0.025 / 3, df), df, smallest / error) == pytest.approx(0.8, abs=1e-6)
+    same = np.ones((2, 100), bool)
+    assert smallest_difference_after(same, same, 5, 100, 3) > smallest_difference_after(same, same, 5, 100)
+    assert smallest_difference_after(same, same, 1, 100, 3) > smallest_difference_after(same, same, 1, 100)
+    assert smallest_difference_of_splits(5, 800, 200, 0.1, 3) > smallest_difference_of_splits(5, 800, 200, 0.1)
+    assert smallest_difference(5, 200, 0.1, 3) > smallest_difference(5, 200, 0.1)
+
+
 def test_the_error_expected_states_the_disagreement() -> None:
     assert stated_disagreement(0.01) == 0.02
     assert stated_disagreement(0.6) == 1.0
@@ -112,9 +124,13 @@ def test_the_error_expected_states_the_disagreement() -> None:
 def test_power_in_words() -> None:
     assert (
         power_in_words(5, 10_000, 0.0025)
-        == "with 5 seeds and 10,000 test images a difference of 0.25 points or more will show"
+        == "with 5 seeds and 10,000 test images a difference of 0.25 points or more will show four times in five"
     )
-    assert power_in_words(1, 20, 0.141) == "with 1 seed and 20 test images a difference of 15 points or more will show"
+    assert (
+        power_in_words(1, 20, 0.141, 0.05)
+        == "with 1 seed and 20 test images, if arms err on 5 % of them, a difference of 15 points or more will show "
+        "four times in five"
+    )
     assert (
         power_in_words(2, 4, 1.0) == "with 2 seeds and 4 test images no difference is sure to show: take more of both"
     )

@@ -210,6 +210,13 @@ def test_what_tells_own_kinds_apart_is_their_code_and_not_its_place(known: None)
             name, value = line.split(" = ")
             setattr(kind, name, eval(value))
         assert code_of(kinds[0]()) != code_of(kinds[1]())
+    kinds = [made(0, "2"), made(0, "2")]
+    for kind, shared in zip(kinds, ({"a": {"x", "yy", "zzz"}}, {"a": {"zzz", "yy", "x"}}), strict=True):
+        kind.forward.__kwdefaults__ = {"act": lambda x: x + 1}  # which repr tells by where it lies in memory
+        kind.STAGES = shared, object()
+    assert code_of(kinds[0]()) == code_of(kinds[1]())
+    kinds[1].forward.__kwdefaults__ = {"act": lambda x: x + 2}
+    assert code_of(kinds[0]()) != code_of(kinds[1]())
     wrapped = [made(0, factor) for factor in ("2", "2", "5")]
     for kind in wrapped:
         kind.forward = torch.no_grad()(kind.forward)

@@ -152,33 +152,47 @@ def test_where_models_look_is_kept_of_the_first_seed(study: Path) -> None:
 @pytest.mark.parametrize(
     ("ways", "words"),
     [
-        ((1, 1), "Fusing helps here: fused is better than shallow and deep."),
-        ((1, 0), "Fusing is not shown to help here: fused is better than shallow; no difference from deep is shown."),
-        ((0, 0), "Fusing is not shown to help here: no difference between fused and shallow and deep is shown."),
-        ((1, -1), "Fusing does not help here: fused is worse than deep and better than shallow."),
+        ({"shallow": 1, "deep": 1}, "Fusing helps here: fused is better than shallow and deep."),
+        (
+            {"shallow": 1, "deep": 0},
+            "Fusing is not shown to help here: fused is better than shallow; no difference from deep is shown.",
+        ),
+        (
+            {"shallow": 0, "deep": 0},
+            "Fusing is not shown to help here: no difference between fused and shallow and deep is shown.",
+        ),
+        (
+            {"shallow": 1, "deep": -1},
+            "Fusing does not help here: fused is worse than deep and better than shallow.",
+        ),
+        ({"only-hog": 1, "only-stage5": 1}, "Fusing helps here: fused is better than only-hog and only-stage5."),
+        ({"shallow": 1}, "fused is better than shallow."),  # of the other side nothing is known
+        ({"matched": 1}, "fused is better than matched."),
+        ({"deep": -1, "matched": 1}, "fused is worse than deep and better than matched."),
+        ({"only-hog": 0}, "no difference between fused and only-hog is shown."),
     ],
 )
-def test_the_headline_says_helps_only_where_every_interval_does(
-    study: Path, tmp_path: Path, ways: tuple[int, int], words: str
+def test_the_headline_says_helps_only_where_every_interval_does_and_both_sides_are_there(
+    study: Path, tmp_path: Path, ways: dict[str, int], words: str
 ) -> None:
-    assert summary_of(judged(study, tmp_path, {"shallow": ways[0], "deep": ways[1]}))["headline"] == words
+    assert summary_of(judged(study, tmp_path, ways))["headline"] == words
 
 
 def test_other_fusions_and_presets_do_not_say_whether_fusing_helps(study: Path, tmp_path: Path) -> None:
-    both = judged(study, tmp_path / "a", {"shallow": 1, "swift:fused": -1})
+    both = judged(study, tmp_path / "a", {"shallow": 1, "deep": 1, "swift:fused": -1})
     assert summary_of(both)["headline"] == (
-        "Fusing helps here: fused is better than shallow. Beside others, fused is worse than swift:fused."
+        "Fusing helps here: fused is better than shallow and deep. Beside others, fused is worse than swift:fused."
     )
     other = judged(study, tmp_path / "b", {"fused-sum": 1})
     assert summary_of(other)["headline"] == "fused is better than fused-sum."
-    some = judged(study, tmp_path / "c", {"shallow": 1}, complete=False)
-    assert summary_of(some)["headline"] == "fused is better than shallow. Not finished: 8 runs so far."
+    some = judged(study, tmp_path / "c", {"shallow": 1, "deep": 1}, complete=False)
+    assert summary_of(some)["headline"] == "fused is better than shallow and deep. Not finished: 8 runs so far."
 
 
 def test_what_one_seed_shows_is_told_of_these_models_alone(study: Path, tmp_path: Path, call: Callable) -> None:
-    place = judged(study, tmp_path / "a", {"deep": 1}, method="images")
+    place = judged(study, tmp_path / "a", {"shallow": 1, "deep": 1}, method="images")
     assert call("report", place, "--markdown")[0] == 0
-    said = "Fusing helps here, for these trained models (one seed): fused is better than deep."
+    said = "Fusing helps here, for these trained models (one seed): fused is better than shallow and deep."
     for name in ("report.html", "report.md"):
         assert said in (place / name).read_text()
     other = judged(study, tmp_path / "b", {"fused-sum": 0}, method="images")
@@ -287,6 +301,10 @@ def test_what_cannot_be_reported_is_one_line(study: Path, tmp_path: Path, call: 
     for content in ('{"schema": 1, "arms": [{"name": "deep"}], "points": []}', '{"schema": 2}', "[]", "{"):
         (tmp_path / "results.json").write_text(content)
         assert "is not the result of a comparison or a learning curve: name the folder that" in refused(tmp_path)
+    whole = json.loads((study / "results.json").read_text())
+    for field in ("data", "pairs", "recipe"):
+        (tmp_path / "results.json").write_text(json.dumps({name: whole[name] for name in whole if name != field}))
+        assert "is not the result of a comparison or a learning curve: name the folder that" in refused(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)
     (copy / "pictures.npz").write_bytes((study / "pictures.npz").read_bytes()[:-50])
@@ -357,8 +375,9 @@ def test_what_will_show_is_told_in_results_and_page(small: ImageStore, tmp_path:
     result = tried(seeds=3, out=tmp_path, on_power=said.append)
     document = json.loads((tmp_path / "results.json").read_text())
     assert list(document["power"].values()) == said
+    assert "if arms err on 5 % of them" in said[0]
     text = result.report(tmp_path).read_text()
-    assert f"Said before training, if arms err on 5.00 %: {said[0]}." in text
+    assert f"Said before training: {said[0]}." in text
     assert f"Said after two seeds: {said[1]}." in text
     again: list[str] = []
     tried(seeds=3, out=tmp_path, on_power=again.append)

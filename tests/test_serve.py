@@ -183,6 +183,13 @@ PART = b'--b\r\nContent-Disposition: form-data; name="i"; filename="i.png"\r\n\r
         ("", b"{", "application/json", 422, "base64"),
         ("", b'{"images": []}', "application/json", 422, "images"),
         ("", b'{"images": ["AA=="], "more": 1}', "application/json", 422, "more"),
+        (
+            "",
+            json.dumps({"images": ["data:image/png;base64,AA=="] * 99}).encode(),
+            "application/json",
+            422,
+            "plain base64",
+        ),
         ("", b"--b\r\n", "multipart/form-data", 400, "boundary"),
         ("", PART, "multipart/form-data; boundary=b; charset=undefined", 400, "charset"),
         ("", b"--b--\r\n", "multipart/form-data; boundary=b", 422, "no image"),

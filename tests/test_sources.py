@@ -7,6 +7,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from littoral.images.splits import grouped_split, held_out, tied_images, train_t
 from littoral.images.store import ImageStore
 from littoral.images.table import PART_NAMES
 from littoral.model_file import load_model
+from littoral.report.audit_findings import findings
 from littoral.specs import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -158,7 +161,7 @@ def test_folders_that_come_split(tmp_path: Path) -> None:
     assert loaded.store.split is not None
     assert sorted(loaded.store.split) == ["test"] * 4 + ["train"] * 6 + ["val"] * 2
     assert loaded.remarks() == [
-        "1 files passed over: hidden, no images, links, or beside the class folders",
+        "1 file passed over: hidden, no images, links, or beside the class folders",
         "2 validation images are kept out of training and test",
     ]
     train_part, test_part = train_test(loaded.store, 0)
@@ -208,7 +211,7 @@ def test_nearly_equal_images_in_both_parts_of_a_given_split_are_said(tmp_path: P
             picture(number + 10 * (part == "test" and number > 0)).save(path)
     remarks = load_data(str(tmp_path)).remarks()
     assert remarks[0].startswith(
-        "1 test images are equal or nearly equal to a training image: the accuracy will look better than it is"
+        "1 test image is equal or nearly equal to a training image: the accuracy will look better than it is"
     )
 
 
@@ -240,8 +243,12 @@ def test_what_is_read_of_a_file_with_more_in_it_is_said(folder: Path, monkeypatc
         pages[0].save(folder / CLASSES[0] / "pages.tif", save_all=True, append_images=pages[1:])
         loaded = load_data(str(folder), Reading(memory=memory))
         assert "1 file with several pages or frames, of which the first is read" in loaded.remarks()
-        (odd,) = audit_images(loaded).odd_modes
-        assert odd.item.name.endswith("pages.tif")
+        audit = audit_images(loaded)
+        assert [item.name for item in audit.firsts] == [f"{CLASSES[0]}/pages.tif"]
+        assert audit.odd_modes == ()
+        headings = [it.heading for it in findings(audit)]
+        assert headings.count("1 file with several pages or frames") == 1
+        assert not [heading for heading in headings if "odd mode" in heading]
 
 
 def test_twelve_bits_in_sixteen_are_said(tmp_path: Path) -> None:
@@ -329,9 +336,31 @@ def test_workers_drop_what_they_are_at_when_the_reading_ends() -> None:
     assert time.monotonic() - before < 30
 
 
-def test_a_worker_that_is_killed_is_told_of_in_a_sentence() -> None:
-    with pytest.raises(InputError, match="a process that reads images was killed, most likely for want of memory"):
+def killed_later(start: int, files: list[str]) -> int:
+    while start and not Path(files[0]).exists():
+        time.sleep(0.01)
+    return killed(start, files) if start else 0
+
+
+def test_a_worker_that_is_killed_is_told_of_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a process that reads images could not be started or was killed: a script"):
         list(in_parallel(killed, ["x"] * 20, 2))
+    results = in_parallel(killed_later, [str(tmp_path / "now")] * 20, 2)
+    assert next(results) == (0, 0)
+    (tmp_path / "now").touch()
+    with pytest.raises(InputError, match=r"was killed, most likely for want of memory: give a smaller size, or run"):
+        list(results)
+
+
+def test_a_script_that_runs_again_in_its_workers_is_told_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from littoral.images.parallel import in_parallel\n\n\n"
+        "def number(start, items):\n    return len(items)\n\n\n"
+        "print(list(in_parallel(number, ['x'] * 20, 2)))\n"
+    )
+    ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=100)
+    assert ended.returncode
+    assert 'could not be started or was killed: a script needs if __name__ == "__main__":' in ended.stderr
 
 
 def test_load_images_in_python(folder: Path) -> None:
@@ -341,6 +370,20 @@ def test_load_images_in_python(folder: Path) -> None:
     (folder / CLASSES[0] / "00.png").write_bytes(b"broken")
     with pytest.warns(UserWarning, match=r"1 image left out: hund und katze/00\.png is not a readable"):
         assert len(lt.load_images(folder)) == 19
+
+
+def test_load_images_warns_of_what_is_read_other_than_one_may_think(folder: Path) -> None:
+    (folder / "tulip").mkdir()
+    with pytest.warns(UserWarning, match="folders without an image, which make no class: tulip"):
+        lt.load_images(folder)
+    (folder / "tulip").rmdir()
+    picture(50).save(folder / CLASSES[0] / "pages.tif", save_all=True, append_images=[picture(51)])
+    with pytest.warns(UserWarning, match="1 file with several pages or frames, of which the first is read"):
+        lt.load_images(folder)
+    (folder / CLASSES[0] / "pages.tif").unlink()
+    Image.fromarray(np.full((20, 24), 4095, np.uint16)).save(folder / CLASSES[0] / "dark.tif")
+    with pytest.warns(UserWarning, match="16-bit images come to 17 of 256 levels"):
+        lt.load_images(folder)
 
 
 # --- bad input ---
@@ -492,6 +535,11 @@ CSV_FAULTS: dict[str, tuple[str, str]] = {
     "nul": ("path,label\nphotos/\x00,a\nphotos/y,b\n", "is no path that leads to a file"),
     "blank lines": ("path,label\n\n\nphotos/x,a\nphotos/y,\n", "line 5: label must be a word"),
     "no text": ("\x00\x01", "has no column 'path'"),
+    "semicolons": (
+        "path;label\nphotos/x;a\nphotos/y;b\n",
+        "has no column 'path': found path;label (columns have to be separated by commas)",
+    ),
+    "tabs": ("path\tlabel\nphotos/x\ta\n", "(columns have to be separated by commas)"),
 }
 
 
@@ -502,6 +550,12 @@ def test_tables_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         load_data(str(tmp_path / "t.csv"))
     assert words in str(caught.value)
+
+
+def test_commas_that_end_each_line_of_a_table_are_passed_over(folder: Path, tmp_path: Path) -> None:
+    rows = [f"{row['path']},{row['label']},,\n" for row in as_rows(folder, tmp_path)]
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(rows))
+    assert read_table(tmp_path / "t.csv").labels == tuple(row["label"] for row in as_rows(folder, tmp_path))
 
 
 def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None:
@@ -525,7 +579,7 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
     (tmp_path / "nothing.npz").write_bytes(b"")
     refused = {
         "empty": "no labelled images in the folder",
-        "nowhere": "unknown data",
+        "nowhere": f"no such file or folder: {tmp_path / 'nowhere'}",
         "x.zip": "expected a folder, .csv, .parquet or .npz",
         "bad.npz": "is not an .npz of plain arrays",
         "bad.parquet": "is not a readable Parquet file",
@@ -557,8 +611,15 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, folder: Path) -> None
             load_data(str(folder), reading)
         assert words in str(caught.value)
     np.savez(tmp_path / "whole.npz", **both)
-    with pytest.raises(InputError, match=r"--group-from looks at paths, and images of .*whole.npz have none"):
+    with pytest.raises(InputError, match=r"of .*whole.npz have none: add an array groups to it"):
         load_data(str(tmp_path / "whole.npz"), Reading(group_from=r"\d"))
+    (tmp_path / "x-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, *(0, 0, 0, 2) * 3]) + bytes(8))
+    (tmp_path / "x-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 1]))
+    with pytest.raises(InputError, match=r"of .*x-images-idx3-ubyte have none: give a table with a column group"):
+        load_data(str(tmp_path / "x-images-idx3-ubyte"), Reading(group_from=r"\d"))
+    for text in ("photo/", "photo.csv"):
+        with pytest.raises(InputError, match=f"^no such file or folder: {text}$"):
+            load_data(text)
     with pytest.raises(InputError, match="built in"):
         load_data("mnist", Reading(size=(8, 8)))
 
@@ -700,7 +761,11 @@ def test_groups_hold_in_judging_too(
     picture(51).save(folder / CLASSES[0] / "10b.png")
     judged = json.loads(call("evaluate", "m", "photos", *by_tens, "--json")[1])
     assert (judged["n"], judged["trained_on"]) == (11, 11)
-    assert json.loads(call("evaluate", "m", "photos", "--json")[1])["n"] == 12
+    err = call("evaluate", "m", "photos", *by_tens)[2]
+    assert "11 images that the model was trained on, or on one of their group, are left out\n" in err
+    code, out, err = call("evaluate", "m", "photos", "--json")
+    assert json.loads(out)["n"] == 12
+    assert "10 images that the model was trained on are left out\n" in err
 
 
 @pytest.mark.parametrize("command", ["fit", "compare"])

@@ -83,7 +83,7 @@ class FusionFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Settle the form of images, and learn the mean and deviation of each feature; X as FusionClassifier takes it.
 
         `y` is not looked at. Raises InputError (a ValueError) for images and parameters that cannot be used, and where
-        pretrained weights are missing.
+        pretrained weights are missing. Where it fails or is interrupted, what an earlier fit made stays.
         """
         with plain_torch(), kept_if_ended(self):
             self._fitted(X)

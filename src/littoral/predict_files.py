@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from littoral.errors import ImageError, InputError
+from littoral.errors import ImageError
 from littoral.images.decode import decode_file
 from littoral.nn.inference import batch_size, predict_answers
 from littoral.training.run import TrainedModel, calibrated
@@ -41,8 +41,6 @@ def predict_files(trained: TrainedModel, files: Sequence[Path], top: int = 1) ->
             except ImageError as error:
                 errors[path] = str(error)
         answers = predict_answers(net, np.stack(images), trained.image) if images else None
-        if answers is not None and not np.isfinite(answers.probabilities).all():
-            raise InputError("the model's answers are no numbers, so that it is of no use: train it again")
         read = count()
         for path in batch:
             if answers is None or path in errors:

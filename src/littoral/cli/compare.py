@@ -141,7 +141,7 @@ def compare(
 
 def _print(result: Comparison, data: str, out: Path | None) -> None:
     """Arms, differences and verdicts, on standard output."""
-    from littoral.evaluation.paired import p_in_words, verdict
+    from littoral.evaluation.paired import LEVEL, outcome, p_in_words, verdict
     from littoral.studies.runs import intervals_in_words
 
     print_table(
@@ -175,6 +175,9 @@ def _print(result: Comparison, data: str, out: Path | None) -> None:
         )
         for pair in result.pairs:
             print_wrapped(f"{pair.a} and {pair.b}: {verdict(pair)}")
+        alone = [pair for pair in result.pairs if pair.p < LEVEL and (pair.ci95[0] > 0 or pair.ci95[1] < 0)]
+        if any(outcome(pair) == "open" for pair in alone):
+            print_wrapped("intervals are of one pair each; verdicts allow for all pairs (Holm)")
     over = intervals_in_words(len(result.settings["seeds"]), result.one_test_set)
     print_wrapped(
         f"{result.settings['train_images']:,} training and {result.settings['test_images']:,} test images of {data}, "

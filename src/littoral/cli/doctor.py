@@ -5,6 +5,7 @@ from __future__ import annotations
 from littoral.cli import options
 from littoral.cli.output import print_json, print_wrapped, size_in_words
 from littoral.cli.settings import set_threads
+from littoral.words import count
 
 
 def doctor(threads: options.Threads = None, json: options.Json = False) -> None:
@@ -23,7 +24,7 @@ def doctor(threads: options.Threads = None, json: options.Json = False) -> None:
         return
     rows = [[name, version or "missing: install littoral again"] for name, version in found.versions.items()]
     rows.insert(1, ["Python", f"{found.python}, {found.system}"])
-    rows.append(["CPU", f"{found.threads} threads on {found.cores} cores"])
+    rows.append(["CPU", f"{count(found.threads, 'thread')} on {count(found.cores, 'core')}"])
     rows.append(["GPU", found.gpu or "none that torch finds; the CPU is enough for the presets"])
     rows.append(["speed", f"{found.matmul_gflops:,.0f} GFLOP/s (float32 matrix product, CPU)"])
     rows.append(["cache", f"{size_in_words(found.cache_bytes)} in {found.cache_folder}"])

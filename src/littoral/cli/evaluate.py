@@ -6,7 +6,7 @@ from littoral.cli import options
 from littoral.cli.data import data_json, read_for_model
 from littoral.cli.output import print_json, print_table, say
 from littoral.cli.settings import set_threads
-from littoral.words import interval, percent
+from littoral.words import count, interval, percent
 
 
 def evaluate(
@@ -41,7 +41,9 @@ def evaluate(
     loaded = read_for_model(data, trained.image, group, group_from, allow_outside, memory, data_dir, strict, quiet)
     unseen = unseen_part(trained, loaded.store)
     if unseen.dropped:
-        say(f"{data}: {unseen.dropped:,} images that the model was trained on, or on one of their group, are left out")
+        of_group = "" if loaded.store.groups is None else ", or on one of their group,"
+        are = "is" if unseen.dropped == 1 else "are"
+        say(f"{data}: {count(unseen.dropped, 'image')} that the model was trained on{of_group} {are} left out")
     trained.model.to(place)
     figures = evaluate_model(trained, unseen.images)
     if json:
@@ -94,5 +96,5 @@ def evaluate(
 
 
 def _taken_for(row: list[int], own: int, names: tuple[str, ...]) -> str:
-    count, other = max((count, -index) for index, count in enumerate(row) if index != own)
-    return f"{names[-other]} ({count})" if count else ""
+    times, other = max((times, -index) for index, times in enumerate(row) if index != own)
+    return f"{names[-other]} ({times})" if times else ""

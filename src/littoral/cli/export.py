@@ -103,7 +103,7 @@ def export(
     """
     from dataclasses import asdict, replace
 
-    from littoral.serve.alone import require_ort, write_page
+    from littoral.serve.alone import require_ort, takes_model, write_page
 
     if web:
         require_ort(ort_dist)  # before torch is loaded, which takes two seconds
@@ -153,7 +153,7 @@ def export(
             own = [TestImage(name, pixels) for name, pixels in own_pixels(table, OWN)]
         about = data_json(loaded)
     if not quiet:
-        say("exporting, comparing and measuring: a minute or so")
+        say("exporting, comparing and measuring: a minute or so, several for large models")
     done = export_model(
         trained,
         out,
@@ -175,7 +175,7 @@ def export(
     _show(done, out, trained)
     if web:
         print_wrapped(f"to look at the page: python -m http.server --directory {out}")
-    elif (out / PAGE_FILE).exists():
+    elif (out / PAGE_FILE).exists() and not takes_model(out):
         print_wrapped(f"the page in {out} is of an earlier export and will not take this model: give --web to renew it")
 
 

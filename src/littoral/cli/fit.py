@@ -138,6 +138,8 @@ def fit(
     from littoral.training.run import choose_device
     from littoral.training.tuning import STAGES, TUNING, Tuning, require_tunable
 
+    if out is not None and out.suffix not in ("", ".safetensors"):
+        raise InputError(f"--out is a model file, which ends in .safetensors, got {out}: give it that ending, or none")
     automatic = preset == AUTO
     named = None if preset is None or automatic else get_preset(preset)
     way = None if balance is None else one_of("--balance", balance, BALANCES)
@@ -351,10 +353,13 @@ def _why_no_threshold(calibration: Calibration) -> str:
     wanted = f"{100 * calibration.max_error:g} % errors among accepted answers"
     if calibration.needed is not None:
         return (
-            f"no answers are rejected: a bound of {wanted} needs {calibration.needed:,} images to calibrate on, "
-            f"here are {calibration.images:,}; allow more by --max-error"
+            f"no threshold is set and accepted stays empty: a bound of {wanted} needs {calibration.needed:,} images to "
+            f"calibrate on, here are {calibration.images:,}; allow more by --max-error"
         )
-    return f"no answers are rejected: even the surest half has too many errors for {wanted}; allow more by --max-error"
+    return (
+        f"no threshold is set and accepted stays empty: even the surest half has too many errors for {wanted}; "
+        "allow more by --max-error"
+    )
 
 
 def _tuned(found: dict[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ from littoral.cli import options
 from littoral.cli.data import bar
 from littoral.cli.output import print_json, say, shows_all
 from littoral.cli.settings import set_threads
-from littoral.words import path_text
+from littoral.words import count, path_text
 
 
 def predict(
@@ -115,7 +115,7 @@ def predict(
         if out.resolve() in {file.resolve() for file in [model, *files]}:
             raise InputError(f"--out {out} is one of the files to read; choose another name")
     if passed:
-        say(f"{passed:,} files passed over: hidden or no images")
+        say(f"{count(passed, 'file')} passed over: hidden or no images")
     trained.model.to(place)
 
     best = [f"{kind}{rank}" for rank in _ranks(top) for kind in ("label", "confidence")]

@@ -49,11 +49,11 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
 
     def tell(listing: Listing, found: int, parts: int) -> None:
         if listing.passed:
-            say(f"{listing.passed:,} files passed over: hidden or no images")
+            say(f"{count(listing.passed, 'file')} passed over: hidden or no images")
         if found and not asked.quiet:
             say(f"{out}: {found:,} of {count(parts, 'part')} found")
         if found < parts and model.suffix == ".safetensors" and not asked.quiet:
-            say("exporting the model first: a minute or so")
+            say("exporting the model first: a minute or so, several for large models")
 
     with bar("predicting", asked.quiet) as on_progress:
         try:

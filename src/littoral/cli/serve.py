@@ -76,7 +76,7 @@ def serve(
     opened = listen(host, port)
     with opened:
         if model.suffix == ".safetensors" and not split:  # a model file has no split, which is said at once
-            say("exporting the model first: a minute or so")
+            say("exporting the model first: a minute or so, several for large models")
         service = Service(model, limits, threads or max(1, cores() - 1), split)
         if key is None and host not in HERE_ONLY:
             say(f"anybody who can reach {host} can use this server: set {KEY_VARIABLE} or give --api-key-file")

@@ -85,17 +85,24 @@ def require_agreement(
         apart = np.zeros(len(batch))
         for name in (name for name in model if name.endswith("probabilities")):
             apart = np.maximum(apart, np.abs(file[name] - model[name]).max(1))
-        wrong: NDArray[np.bool_] = ~(apart <= MOST_APART) | _other_answer(file, model, network)
-        order = int(np.where(wrong, apart + 1, apart).argmax())
+        other = _other_answers(file, model, network)
+        wrong: NDArray[np.bool_] = np.any([~(apart <= MOST_APART), *other.values()], axis=0)
         if wrong.any():
-            faults.append((float(apart[order]), batch[order].name))
+            order = int(np.where(wrong, apart + 1, apart).argmax())
+            told = [
+                f"{name} is {file[name][order]:g} in place of {model[name][order]:g}"
+                for name, those in other.items()
+                if those[order] and name in model
+            ]
+            faults.append((float(apart[order]), batch[order].name, told))
         if apart.max() > worst:
             worst, found = float(apart.max()), batch[int(apart.argmax())].name
     if faults:
-        difference, name = max(faults)
+        difference, name, told = max(faults)
+        others = "".join(f"{it}; " for it in told)
         raise ExportError(
             f"the exported file disagrees with the model, most on {name}: probabilities differ by {difference:.2g}, "
-            f"expected {MOST_APART:g} at most and the same answer; nothing was written"
+            f"expected {MOST_APART:g} at most and the same answer; {others}nothing was written"
         )
     return Parity(len(images), len({image.pixels.shape for image in images}), worst, found)
 
@@ -113,24 +120,24 @@ def fitted(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
     return fit_to_spec(image.convert("L" if spec.channels == 1 else "RGB"), spec)
 
 
-def _other_answer(
+def _other_answers(
     file: Mapping[str, NDArray[np.float32]], model: dict[str, NDArray[np.float32]], network: CalibratedNet
-) -> NDArray[np.bool_]:
+) -> dict[str, NDArray[np.bool_]]:
     """Which images have another label, another novelty or another acceptance, and not for want of a clear one."""
     probabilities = model["probabilities"]
     second, best = np.sort(probabilities, axis=1)[:, -2:].T
-    other: NDArray[np.bool_] = (file["label"] != probabilities.argmax(1)) & (best - second >= DOUBTFUL)
-    clear = np.ones(len(other), bool)
+    other = {"label": (file["label"] != probabilities.argmax(1)) & (best - second >= DOUBTFUL)}
+    clear = np.ones(len(best), bool)
     thresholds = network.calibration
     if thresholds is not None and thresholds.least_confidence is not None:
         clear &= np.abs(best - thresholds.least_confidence) >= DOUBTFUL
     if "novelty" in model:
         reach = MOST_NOVELTY_APART * np.maximum(np.abs(model["novelty"]), 1)
-        other |= ~(np.abs(file["novelty"] - model["novelty"]) <= reach)
+        other["novelty"] = ~(np.abs(file["novelty"] - model["novelty"]) <= reach)
         if thresholds is not None and thresholds.most_novelty is not None:
             clear &= np.abs(model["novelty"] - thresholds.most_novelty) >= reach
     if "accepted" in model:
-        other |= (file["accepted"] != model["accepted"]) & clear
+        other["accepted"] = (file["accepted"] != model["accepted"]) & clear
     return other
 
 

@@ -54,6 +54,17 @@ to stay in a cache; of large photographs the graph holds some 30 bytes a pixel a
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 """The TIFF tag that says what the numbers of its pixels mean, and the value of what is black on white."""
 
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What Pillow calls that which puts a picture of each EXIF orientation upright; any other needs nothing."""
+
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 """Those that littoral reads: Pillow runs other programs for some of the rest."""
 
@@ -294,7 +305,7 @@ def seal(content: bytes, written: str) -> str:
 
 def _together(shape: tuple[int, ...]) -> int:
     """How many images of (height, width, channels) one thread looks at together."""
-    return max(1, min(BATCH, PIXELS // (shape[0] * shape[1])))
+    return max(1, min(BATCH, PIXELS // max(1, shape[0] * shape[1])))
 
 
 def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
@@ -303,7 +314,7 @@ def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
     The first frame of several. Raises RuntimeFileError where it cannot be read, and for pixels of unknown range.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import ExifTags, Image, ImageOps
         from PIL.TiffImagePlugin import TiffImageFile
     except ModuleNotFoundError as error:
         raise RuntimeFileError("image files need Pillow: pip install pillow") from error
@@ -311,9 +322,10 @@ def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
         with Image.open(path, formats=FORMATS) as opened:
             opened.load()
             try:
-                image = ImageOps.exif_transpose(opened)
+                turn = TURNS.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
             except Exception:  # damaged EXIF data say nothing, and the pixels are whole
-                image = opened
+                turn = None
+            image = opened if turn is None else opened.transpose(Image.Transpose[turn])
             if image.mode == "F" or (image.mode == "I" and opened.format != "PNG"):
                 raise RuntimeFileError(
                     f"{path} has float or 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits"

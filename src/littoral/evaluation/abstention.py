@@ -63,7 +63,7 @@ def reject_threshold(confidence: NDArray[Any], right: NDArray[np.bool_], max_err
 class CoverageRow:
     """The surest images, a share `coverage` of all: `n` of them, how many `wrong`, and their accuracy (Wilson).
 
-    `confidence` is the least among them.
+    `confidence` is the least among them, and all images that are as sure are counted.
     """
 
     coverage: float
@@ -76,10 +76,10 @@ class CoverageRow:
 
 def coverage_table(confidence: NDArray[Any], right: NDArray[np.bool_]) -> list[CoverageRow]:
     """What is right among the surest images, for several shares of them."""
-    order = np.argsort(-confidence, kind="stable")
+    descending = -np.sort(-confidence)
     rows = []
     for coverage in COVERAGES:
-        kept = order[: math.ceil(coverage * len(order))]
+        kept = np.flatnonzero(confidence >= descending[math.ceil(coverage * len(descending)) - 1])
         rows.append(_row(coverage, kept, confidence, right))
     return rows
 

@@ -33,10 +33,12 @@ def reliability(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> list[
     """Confidence beside accuracy, over bins that hold equally many images, the least confident first.
 
     Images are sorted by the probability of their predicted class and cut into 15 bins, or as many as there are images
-    (Nguyen and O'Connor 2015, equal-mass form).
+    (Nguyen and O'Connor 2015, equal-mass form). Of equally sure images the mean counts, whatever their order.
     """
     confidence = probabilities.max(1).astype(np.float64)
-    correct = probabilities.argmax(1) == labels
+    alike = np.unique(confidence, return_inverse=True)[1]
+    told = probabilities.argmax(1) == labels
+    correct = (np.bincount(alike, told) / np.bincount(alike))[alike]
     order = np.argsort(confidence, kind="stable")
     bins = np.array_split(order, min(BINS, len(order)))
     return [Bin(len(b), float(confidence[b].mean()), float(correct[b].mean())) for b in bins]

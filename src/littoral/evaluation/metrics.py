@@ -62,6 +62,8 @@ def evaluate(
             f"expected probabilities of shape ({len(labels)}, {len(class_names)}) and at least one image, "
             f"got {probabilities.shape}"
         )
+    if not np.isfinite(probabilities).all():
+        raise InputError("expected probabilities from 0 to 1, got some that are no numbers")
     predicted = probabilities.argmax(1)
     every = np.arange(len(class_names))
     correct = int((predicted == labels).sum())

@@ -1,7 +1,8 @@
 """The smallest difference between two arms that a comparison can show, before anything is trained and after two seeds.
 
 "Shows" means: with a true difference of that size the test of `paired.py` finds p below 0.05 (two-sided) four times in
-five. Several pairs judged together show somewhat less than one alone.
+five. Of several pairs judged together the first that Holm's correction looks at has to be below 0.05 divided by their
+number, and with that each is reckoned here: where others differ more, less will do.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def stated_disagreement(expected_error: float) -> float:
     return min(2 * expected_error, 1.0)
 
 
-def smallest_difference(seeds: int, images: int, disagreement: float) -> float:
+def smallest_difference(seeds: int, images: int, disagreement: float, pairs: int = 1) -> float:
     """Smallest accuracy difference (0 to 1) that so many seeds on so many test images show, before training.
+
+    `pairs`: that are judged together, one or more.
 
     A difference on one image and seed is -1, 0 or 1 and not 0 with the probability `disagreement` = q, so its variance
     is q at most. Of this the share r = `PERSISTENT` is the image's and the rest new with each seed: the variance of the
@@ -40,8 +43,8 @@ def smallest_difference(seeds: int, images: int, disagreement: float) -> float:
     _check(seeds, images, disagreement)
     of_seeds = rest = disagreement * (1 - PERSISTENT)
     if seeds == 1:
-        return _shown(sqrt(disagreement / images), images - 1)
-    return _shown(*standard_error(of_seeds, disagreement * PERSISTENT * seeds + rest, rest, seeds, images))
+        return _shown(sqrt(disagreement / images), images - 1, pairs)
+    return _shown(*standard_error(of_seeds, disagreement * PERSISTENT * seeds + rest, rest, seeds, images), pairs)
 
 
 def smallest_difference_after(
@@ -49,6 +52,7 @@ def smallest_difference_after(
     correct_b: Shaped[np.ndarray, "seeds images"],
     seeds: int,
     images: int,
+    pairs: int = 1,
 ) -> float:
     """The same for a larger number of seeds or images, from the first two or more seeds (as for `paired_difference`).
 
@@ -65,32 +69,39 @@ def smallest_difference_after(
     by_seed, by_image = max(of_seeds - rest, 0.0) / seen, max(of_images - rest, 0.0) / tried
     rest = max(rest, 1 / (tried * seen))  # arms that agreed so far may disagree on one image yet
     if seeds == 1:
-        return _shown(sqrt((by_image + rest) / images), images - 1)
-    return _shown(*standard_error(images * by_seed + rest, seeds * by_image + rest, rest, seeds, images))
+        return _shown(sqrt((by_image + rest) / images), images - 1, pairs)
+    return _shown(*standard_error(images * by_seed + rest, seeds * by_image + rest, rest, seeds, images), pairs)
 
 
-def smallest_difference_of_splits(runs: int, train_images: int, test_images: int, disagreement: float) -> float:
+def smallest_difference_of_splits(
+    runs: int, training_part: int, test_images: int, disagreement: float, pairs: int = 1
+) -> float:
     """The same where each run has a split of its own: Nadeau and Bengio's variance, s² being disagreement/test images.
 
     Serves before training with a stated rate of disagreement, and after two runs with theirs.
     """
     _check(runs, test_images, disagreement)
-    if runs < 2 or train_images < 1:
-        raise InputError(f"expected two runs and one training image or more, got {runs} and {train_images}")
-    return _shown(sqrt((1 / runs + test_images / train_images) * disagreement / test_images), runs - 1)
+    if runs < 2 or training_part < 1:
+        raise InputError(f"expected two runs and one training image or more, got {runs} and {training_part}")
+    return _shown(sqrt((1 / runs + test_images / training_part) * disagreement / test_images), runs - 1, pairs)
 
 
-def power_in_words(seeds: int, images: int, smallest: float) -> str:
-    """One sentence: "with 5 seeds and 10,000 test images a difference of 0.25 points or more will show"."""
+def power_in_words(seeds: int, images: int, smallest: float, expected_error: float | None = None) -> str:
+    """One sentence: "with 5 seeds and 400 test images a difference of 2 points or more will show four times in five".
+
+    `expected_error`: by which it was reckoned; None: it was not guessed.
+    """
     given = f"with {seeds} {'seed' if seeds == 1 else 'seeds'} and {images:,} test images"
+    if expected_error is not None:
+        given += f", if arms err on {100 * expected_error:g} % of them,"
     if smallest >= 1:
         return f"{given} no difference is sure to show: take more of both"
-    return f"{given} a difference of {rounded_up(100 * smallest)} points or more will show"
+    return f"{given} a difference of {rounded_up(100 * smallest)} points or more will show four times in five"
 
 
-def _shown(error: float, df: float) -> float:
+def _shown(error: float, df: float, pairs: int) -> float:
     """The mean at which a t test with this standard error has the power: a non-central t, its far tail left out."""
-    return float(special.nctdtrinc(df, 1 - POWER, special.stdtrit(df, 1 - LEVEL / 2))) * error
+    return float(special.nctdtrinc(df, 1 - POWER, special.stdtrit(df, 1 - LEVEL / pairs / 2))) * error
 
 
 def _check(seeds: int, images: int, disagreement: float) -> None:

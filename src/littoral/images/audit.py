@@ -108,6 +108,7 @@ class Audit:
     channels) that images were brought to; `median`: the median (height, width) of their own; None: not known. `modes`:
     images of each mode in their files. `grey`: images without colour, where there are three channels. `declined`: why
     near-duplicates were not looked for, "" where they were. `groups_across`: groups with images in several parts.
+    `firsts`: images of whose file nothing but the first of several pages or frames is read.
 
     Clusters are sorted: several classes first, then several parts, then by size; images all blank make none.
     """
@@ -127,6 +128,7 @@ class Audit:
     odd_modes: tuple[Odd, ...]
     blank: tuple[Item, ...]
     groups_across: int
+    firsts: tuple[Item, ...]
 
     @property
     def imbalance(self) -> float | None:
@@ -156,8 +158,9 @@ def audit_images(loaded: Loaded) -> Audit:
         declined="" if loaded.duplicates is None else loaded.duplicates.declined,
         odd_sizes=_by_name(() if own is None or not len(store) else _odd_sizes(own.sizes, (height, width), items)),
         odd_modes=_by_name((*_odd_modes(own, items), *_odd_colours(tint, blank, items))),
-        blank=tuple(sorted((items[index] for index in np.flatnonzero(blank).tolist()), key=lambda item: item.name)),
+        blank=_items_by_name(blank, items),
         groups_across=_groups_across(store),
+        firsts=() if own is None else _items_by_name(np.array(own.firsts, bool), items),
     )
 
 
@@ -244,17 +247,11 @@ def _odd_modes(own: OwnForms | None, items: Items) -> tuple[Odd, ...]:
         return ()
     counts = Counter(own.modes)
     odd = {mode for mode, count in counts.items() if mode not in PLAIN_MODES and _is_rare(count, len(own.modes))}
-    modes = tuple(
+    return tuple(
         Odd(items[index], MODE_REASONS.get(mode, f"{mode} colours, turned to RGB"))
         for index, mode in enumerate(own.modes)
         if mode in odd
     )
-    firsts = tuple(
-        Odd(items[index], "the first of several pages or frames, the others are not read")
-        for index, first in enumerate(own.firsts)
-        if first
-    )
-    return modes + firsts
 
 
 def _odd_colours(tint: NDArray[np.int64] | None, blank: NDArray[np.bool_], items: Items) -> tuple[Odd, ...]:
@@ -270,6 +267,10 @@ def _odd_colours(tint: NDArray[np.int64] | None, blank: NDArray[np.bool_], items
 
 def _by_name(odd: tuple[Odd, ...]) -> tuple[Odd, ...]:
     return tuple(sorted(odd, key=lambda found: found.item.name))
+
+
+def _items_by_name(chosen: NDArray[np.bool_], items: Items) -> tuple[Item, ...]:
+    return tuple(sorted((items[index] for index in np.flatnonzero(chosen).tolist()), key=lambda item: item.name))
 
 
 def _is_rare(count: int, total: int) -> bool:

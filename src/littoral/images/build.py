@@ -39,7 +39,7 @@ SMALLEST, STEP = 8, 4
 SAMPLE = 2048
 """Heads that are read for a first guess at the size; decoding then sees the sizes of all."""
 
-DECODER = 4
+DECODER = 5
 """Changes whenever decoding comes to give other pixels or notes, so that older entries of the cache are not used."""
 
 

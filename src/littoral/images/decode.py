@@ -37,6 +37,17 @@ MAX_BYTES = 8 * MAX_PIXELS
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture was turned."""
 
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What puts a picture of each orientation upright; any other needs nothing."""
+
 JPEG_START, ORIENTED = b"\xff\xd8\xff", (b"Exif\0", b"http://ns.adobe.com/xap/")
 """How a JPEG begins, and what stands in one that may say that the picture is turned."""
 
@@ -129,10 +140,10 @@ def open_upright(content: bytes, channels: int) -> Upright:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"has {image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
-            first = image.format in MOVING and _has_more(image)
+            first = image.format in MOVING and _has_more(content)
             image.load()
             own = _own_mode(image)
-            upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
+            upright = _turned(image)
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _scaled_to_8_bits(upright, is_png=image.format == "PNG")
                 if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
@@ -146,23 +157,27 @@ def open_upright(content: bytes, channels: int) -> Upright:
         raise ImageError("is not a readable JPEG, PNG, BMP, GIF, TIFF or WebP image, or is cut short") from error
 
 
-def _has_more(image: Image.Image) -> bool:
-    """Whether there is a second frame or page that can be read; the first is the one to be read, before and after."""
+def _has_more(content: bytes) -> bool:
+    """Whether there is a second frame or page that can be read. One that looks there and comes back may have lost its
+    palette, so that it is never the one whose pixels are taken."""
     try:
-        image.seek(1)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            image.seek(1)
     except Exception:  # EOFError where there is none, and others where it is damaged, which is no matter
-        image.seek(0)
         return False
-    image.seek(0)
     return True
 
 
-def _is_turned(image: Image.Image) -> bool:
-    """Whether the EXIF data say so; damaged ones say nothing, and the pixels are whole."""
+def _turned(image: Image.Image) -> Image.Image:
+    """The picture as its EXIF orientation says; damaged data say nothing, and the pixels are whole.
+
+    ImageOps.exif_transpose would also write the data anew, which fails where any other tag is odd.
+    """
     try:
-        return bool(image.getexif().get(ORIENTATION, 1) != 1)
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # of many kinds, as from the pixels
-        return False
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _plain_jpeg(content: bytes, channels: int) -> Upright | None:

@@ -18,6 +18,7 @@ from scipy.fft import dct
 
 from littoral.images.store import pixel_hashes
 from littoral.rows import ImageRows, in_chunks
+from littoral.words import count
 
 SIDE, ALIKE = 32, 0.99
 """Images are compared at SIDE × SIDE pixels, and nearly equal from a correlation of ALIKE on."""
@@ -52,7 +53,7 @@ class Duplicates:
         """What a person should know of it, in a sentence; empty when there is nothing."""
         parts = []
         if self.exact:
-            parts.append(f"{self.exact:,} images equal another one")
+            parts.append(f"{count(self.exact, 'image equals', 'images equal')} another one")
         if self.near:
             parts.append(f"{self.near:,} images are nearly equal to another, in clusters of up to {self.largest}")
         together = f"{' and '.join(parts)}; these stay on one side of a split" if parts else ""

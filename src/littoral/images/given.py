@@ -28,14 +28,12 @@ FLATTENED = ("n_features_in_", "feature_names_in_")
 
 @contextmanager
 def kept_if_ended(estimator: BaseEstimator) -> Iterator[None]:
-    """What an estimator knows of rows of features stays as it was where the fit inside fails or is interrupted: so the
-    model of an earlier fit goes on to answer."""
-    before = {name: estimator.__dict__[name] for name in FLATTENED if name in estimator.__dict__}
+    """An estimator stays as it was where the fit inside fails or is interrupted: an earlier fit goes on to answer."""
+    before = dict(estimator.__dict__)
     try:
         yield
     except BaseException:
-        for name in FLATTENED:
-            estimator.__dict__.pop(name, None)
+        estimator.__dict__.clear()
         estimator.__dict__.update(before)
         raise
 

@@ -98,14 +98,15 @@ class Counted:
 def counted(targets: Targets, sample_weight: Any, class_weight: Any) -> Counted:
     """The rows that count, a labelled one by its own weight times that of its class; rows of weight 0 are left out.
 
-    `sample_weight`: numbers from 0 up, (n,), unlabelled rows among them; None: 1 each. `class_weight`: None, "balanced"
-    (inverse to the number of labelled rows of the class that have a weight), or a dict from label to number, 1 where it
-    names none. Raises InputError for weights of another length, negative, not finite or all zero, and for labels that
-    nobody has.
+    `sample_weight`: numbers from 0 up, (n,), unlabelled rows among them, which it only keeps (above 0) or leaves out;
+    None: 1 each. `class_weight`: None, "balanced" (inverse to the number of labelled rows of the class that have a
+    weight), or a dict from label to number, 1 where it names none. Raises InputError for weights of another length,
+    negative, not finite or all zero, and for labels that nobody has.
     """
     own = np.ones(len(targets.labelled)) if sample_weight is None else _own_weights(targets, sample_weight)
+    _require_weights(own)
     weights = own[targets.labelled]
-    _require_weights(weights)
+    _require_weights(weights)  # all zero where only rows without a label have one
     known = targets.index[weights > 0] if class_weight == "balanced" else np.arange(len(targets.classes))
     present = np.unique(known)
     by_class = np.zeros(len(targets.classes))

@@ -91,7 +91,9 @@ class Loaded:
         """What a person should know before any accuracy is shown, a sentence each; none when all is plain."""
         lines = []
         if self.skipped:
-            lines.append(f"{self.skipped:,} files passed over: hidden, no images, links, or beside the class folders")
+            lines.append(
+                f"{count(self.skipped, 'file')} passed over: hidden, no images, links, or beside the class folders"
+            )
         if self.empty:
             lines.append(f"folders without an image, which make no class: {', '.join(self.empty[:NAMED])}")
         if self.unreadable:
@@ -114,13 +116,20 @@ class Loaded:
             )
         if self.across:
             lines.append(
-                f"{self.across:,} test images are equal or nearly equal to a training image: "
+                f"{count(self.across, 'test image is', 'test images are')} equal or nearly equal to a training image: "
                 "the accuracy will look better than it is, so take them out of one part"
             )
         if self.store.split is not None and {"val", "test"} <= set(self.store.split.tolist()):
             validation = int((self.store.split == "val").sum())
-            lines.append(f"{validation:,} validation images are kept out of training and test")
+            kept_out = count(validation, "validation image is", "validation images are")
+            lines.append(f"{kept_out} kept out of training and test")
         return lines
+
+    def may_surprise(self) -> bool:
+        """Whether images were left out, are read in part, come out dark, make no class, or are in both parts."""
+        if self.unreadable or self.empty or self.across:
+            return True
+        return self.own is not None and (any(self.own.firsts) or self._brightest_of_16_bits(self.own) < DARK)
 
     def _brightest_of_16_bits(self, own: OwnForms) -> int:
         """The largest value of all images that had 16 bits, 255 where there is none."""
@@ -159,11 +168,11 @@ def load_data(
     store = loaded.store
     if not len(store):
         name, reason = loaded.unreadable[0]
-        raise InputError(f"none of the {len(table.images)} images of {data} can be read; {name} {reason}")
+        raise InputError(f"none of the {count(len(table.images), 'image')} of {data} can be read; {name} {reason}")
     if len(store.class_names) < least_classes:
         name, reason = loaded.unreadable[0]
         raise InputError(
-            f"{data}: {len(store)} images can be read, all of the class {store.class_names[0]!r}, "
+            f"{data}: {count(len(store), 'image')} can be read, all of the class {store.class_names[0]!r}, "
             f"and two classes are needed; {name} {reason}"
         )
     groups_across, across = straddling(store)
@@ -205,6 +214,8 @@ def _table(data: str, reading: Reading, data_dir: Path | None) -> ImageTable:
         raise InputError(f"--data-dir is for the files of a set known by name, and {data!r} is none; leave it out")
     place = Path(data)
     if not data or not place.exists():
+        if any(mark in data for mark in ("/", os.sep)) or place.suffix:
+            raise InputError(f"no such file or folder: {data}")
         raise InputError(
             f"unknown data {data!r}: expected {', '.join(NAMES)}, "
             "or a folder, .csv, .parquet, .npz or IDX images file that exists"
@@ -267,12 +278,14 @@ def load_images(
     are grey. `resize`, `group_column`, `group_from` and `allow_outside`: as `--resize`, `--group`, `--group-from` and
     `--allow-outside`. `workers`: processes for decoding; a script that asks for some needs
     `if __name__ == "__main__":`.
-    Images that cannot be read are left out, with a warning that names them. Raises InputError for other places.
+    Images that cannot be read are left out, with a warning that names them. A warning tells too of files of which the
+    first picture alone is read, of 16-bit images that come out dark, of class folders without an image, and of test
+    images that are among the training images. Raises InputError for other places.
     """
     reading = Reading(size, channels, resize, group_column, group_from, allow_outside)
     data = f"./{place}" if isinstance(place, Path) and str(place) in NAMES else str(place)
     loaded = load_data(data, reading, workers, data_dir=data_dir)
-    if loaded.unreadable or loaded.across:
+    if loaded.may_surprise():
         warnings.warn(f"{place}: {'. '.join(loaded.remarks())}", stacklevel=2)
     return loaded.store
 

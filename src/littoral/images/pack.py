@@ -58,7 +58,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Index:
-    """What a pack holds: images in all and of each class, its parts in order, and files that could not be opened."""
+    """What a pack holds: images in all and of each class, its parts in order, and files that could not be opened.
+
+    `paths`: see ImageTable; packs of before it was noted are taken to have them.
+    """
 
     format: str
     source: str
@@ -66,6 +69,7 @@ class Index:
     classes: dict[str, int]
     parts: tuple[Part, ...]
     unreadable: tuple[str, ...] = ()
+    paths: bool = True
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -109,7 +113,7 @@ def pack(table: ImageTable, out: Path, on_progress: Callable[[int, int], None] =
         raise InputError(f"none of the files of {table.source} can be opened")
     total = sum(part.images for part in parts)
     source, left_out = path_text(table.source), tuple(map(path_text, unreadable))
-    index = Index(FORMAT, source, total, dict(sorted(classes.items())), tuple(parts), left_out)
+    index = Index(FORMAT, source, total, dict(sorted(classes.items())), tuple(parts), left_out, table.paths)
     write_atomically(out / INDEX, json.dumps(asdict(index), indent=2).encode())
     return index
 
@@ -156,6 +160,7 @@ def read_pack(folder: Path) -> ImageTable:
         groups=tuple(columns["group"]) if "group" in columns else None,
         split=tuple(columns["split"]) if "split" in columns else None,
         source=str(folder),
+        paths=index.paths,
     )
 
 

@@ -50,12 +50,21 @@ def in_parallel(
     context = multiprocessing.get_context("forkserver")
     ear, mouth = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_the_parent, initargs=(ear,))
+    begun = False
     try:
-        yield from zip(starts, pool.map(function, starts, chunks), strict=True)
+        for found in zip(starts, pool.map(function, starts, chunks), strict=True):
+            begun = True
+            yield found
     except BrokenProcessPool as error:
+        if not begun:
+            raise InputError(
+                "a process that reads images could not be started or was killed: a script needs "
+                'if __name__ == "__main__": around what it runs; else give a smaller size, or run it where more memory '
+                "is free"
+            ) from error
         raise InputError(
             "a process that reads images was killed, most likely for want of memory: "
-            "give a smaller --size, or run it where more is free"
+            "give a smaller size, or run it where more is free"
         ) from error
     except BaseException:
         mouth.close()  # whoever is in the middle of many photographs drops them

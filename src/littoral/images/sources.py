@@ -179,8 +179,10 @@ def _groups_from(table: ImageTable, pattern: str) -> tuple[str, ...]:
     except re.error as error:
         raise InputError(f"--group-from needs a regular expression, got {pattern!r}: {error}") from error
     if not table.paths:
+        is_npz = table.source.lower().endswith(".npz")
         raise InputError(
-            f"--group-from looks at paths, and images of {table.source} have none: name groups in a column"
+            f"--group-from looks at paths, and images of {table.source} have none: "
+            + ("add an array groups to it" if is_npz else "give a table with a column group")
         )
     groups = []
     for name in table.names:

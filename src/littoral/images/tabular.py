@@ -28,7 +28,7 @@ def read_csv(file: Path, group_column: str | None, allow_outside: bool) -> Image
             wanted = _wanted(file, headings, "path", group_column)
             rows = [(f"line {reader.line_num}", row) for row in reader]
             for line, row in rows:
-                if row.get(None):  # what stands beyond the last heading
+                if any(row.get(None) or ()):  # what stands beyond the last heading, but for commas alone
                     raise InputError(
                         f"{file}, {line}: expected a value for each of {len(headings)} columns, got more: "
                         "give each image one label, and put text with commas in quotes"
@@ -185,4 +185,8 @@ def _parts(split: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _require(file: Path, found: Sequence[str], wanted: Sequence[str], what: str = "column") -> None:
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise InputError(f"{file} has no {what} {missing[0]!r}: found {', '.join(found) or 'none'}")
+        in_one = len(found) == 1 and any(mark in found[0] for mark in ";\t")  # as spreadsheets write some tables
+        raise InputError(
+            f"{file} has no {what} {missing[0]!r}: found {', '.join(found) or 'none'}"
+            + (" (columns have to be separated by commas)" if in_one else "")
+        )

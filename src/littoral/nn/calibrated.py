@@ -107,7 +107,7 @@ class Novelty(nn.Module):
     out-of-distribution samples, 2018), of low rank plus an even rest (Tipping and Bishop, Probabilistic principal
     component analysis, 1999). With z = (features - mean) · scale and y = directions z, of orthonormal directions:
 
-    score = min over classes c of parts[0] |whitening y - centres[c]|² + parts[1] (|z|² - |y|²)
+    score = min over classes c of parts[0] |whitening y - centres[c]|² + parts[1] |z - directionsᵀ y|²
     """
 
     mean: Tensor
@@ -130,10 +130,12 @@ class Novelty(nn.Module):
         """The score, 0 or more."""
         z = (x - self.mean) * self.scale
         y = z @ self.directions.T
-        outside = (z.square().sum(1) - y.square().sum(1)).clamp(min=0)
+        # Each difference first and then its square: |z|² - |y|² would lose in rounding what little is left, and so
+        # would the products that tell which centre is nearest.
+        outside = (z - y @ self.directions).square().sum(1)
         white = y @ self.whitening.T
-        apart = white.square().sum(1, keepdim=True) - 2 * white @ self.centres.T + self.centres.square().sum(1)
-        inside = apart.amin(1).clamp(min=0)
+        nearest = (self.centres.square().sum(1) - 2 * white @ self.centres.T).argmin(1)
+        inside = (white - self.centres[nearest]).square().sum(1)
         return self.parts[0] * inside + self.parts[1] * outside
 
 

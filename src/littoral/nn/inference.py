@@ -57,13 +57,16 @@ class Answers:
 def predict_answers(
     net: CalibratedNet, images: UInt8[np.ndarray, "n height width channels"] | ImageRows, spec: ImageSpec
 ) -> Answers:
-    """All that a calibrated network says of these images; mode and place as above."""
+    """All that a calibrated network says of these images; mode and place as above.
+
+    Raises InputError where its probabilities are no numbers.
+    """
     with _evaluating(net), in_sessions(net, len(images)):
         return _answers([net(x) for x in _batches(net, images, spec)])
 
 
 def answers_from_vectors(net: CalibratedNet, vectors: Float32[np.ndarray, "n size"]) -> Answers:
-    """The same for images whose `branch_vectors` are known."""
+    """The same for images whose `branch_vectors` are known; raises as that does."""
     specs = net.network.config.fused_specs()
     ends = np.cumsum([spec.size for spec in specs.values()])
     with _evaluating(net):
@@ -74,8 +77,11 @@ def answers_from_vectors(net: CalibratedNet, vectors: Float32[np.ndarray, "n siz
 
 
 def _answers(answers: Sequence[Answer]) -> Answers:
-    probabilities, *others = zip(*answers, strict=True)
-    return Answers(torch.cat(probabilities).cpu().numpy(), *(_joined(column) for column in others))
+    columns, *others = zip(*answers, strict=True)
+    probabilities = torch.cat(columns).cpu().numpy()
+    if not np.isfinite(probabilities).all():
+        raise InputError("the model's answers are no numbers, so that it is of no use: train it again")
+    return Answers(probabilities, *(_joined(column) for column in others))
 
 
 def _joined(parts: Sequence[Tensor | None]) -> np.ndarray | None:

@@ -33,7 +33,7 @@ def code_of(module: nn.Module) -> str:
             function = getattr(value, "__func__", getattr(value, "fget", value))
             if isinstance(function, FunctionType):
                 digest.update(f"\n{name} {_whole(function)}".encode())
-            elif not name.startswith("__") and _is_plain(value):
+            elif not name.startswith("__"):
                 digest.update(f"\n{name} {_in_order(value)}".encode())
     return digest.hexdigest()
 
@@ -43,18 +43,9 @@ def _whole(function: FunctionType) -> str:
     told = []
     inner: object = function
     while isinstance(inner, FunctionType):
-        told.append(f"{_told(inner.__code__)} {inner.__defaults__} {inner.__kwdefaults__}")
+        told.append(f"{_told(inner.__code__)} {_in_order((inner.__defaults__, inner.__kwdefaults__))}")
         inner = getattr(inner, "__wrapped__", None)
     return " ".join(told)
-
-
-def _is_plain(value: object) -> bool:
-    """Whether a value is told by its words, wherever it lies in memory."""
-    if isinstance(value, tuple | list | frozenset | set):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, (*value, *value.values())))
-    return value is None or isinstance(value, bool | int | float | complex | str | bytes)
 
 
 def own_code(config: FusionNetConfig) -> dict[str, str]:
@@ -92,11 +83,20 @@ def _ours(described: BranchConfig | FusionConfig) -> bool:
 
 def _told(code: CodeType) -> str:
     """What a function does, and not in which line of which file it stands."""
-    constants = [
-        _told(constant) if isinstance(constant, CodeType) else _in_order(constant) for constant in code.co_consts
-    ]
-    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants))
+    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, list(map(_in_order, code.co_consts))))
 
 
-def _in_order(constant: object) -> str:
-    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset | set) else constant)
+def _in_order(value: object) -> str:
+    """A value in words that are the same in every process; of what is not plain, its type alone."""
+    if isinstance(value, CodeType):
+        return _told(value)
+    if isinstance(value, FunctionType):
+        return _told(value.__code__)
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}({', '.join(map(_in_order, value))})"
+    if isinstance(value, dict):
+        return f"dict({', '.join(sorted(f'{_in_order(key)}: {_in_order(kept)}' for key, kept in value.items()))})"
+    if isinstance(value, frozenset | set):
+        return f"set({', '.join(sorted(map(_in_order, value)))})"
+    plain = value is None or value is ... or isinstance(value, bool | int | float | complex | str | bytes)
+    return repr(value) if plain else f"of {type(value).__qualname__}"

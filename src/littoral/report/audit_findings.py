@@ -197,13 +197,21 @@ def _imbalance(audit: Audit) -> Iterable[Finding]:
 
 
 def _oddities(audit: Audit) -> Iterable[Finding]:
-    if audit.blank:
-        yield Finding(
+    for items, what, advice in (
+        (
+            audit.blank,
             f"{count(len(audit.blank), 'image')} of one colour",
             "nothing is to be seen on them; remove them",
-            tuple(item.name for item in audit.blank),
-            (tuple(Picture(item.index, item.name) for item in audit.blank),),
-        )
+        ),
+        (
+            audit.firsts,
+            f"{count(len(audit.firsts), 'file')} with several pages or frames",
+            "only the first picture of each is read; save the others as files of their own where they count",
+        ),
+    ):
+        if items:
+            pictures = tuple(Picture(item.index, item.name) for item in items)
+            yield Finding(what, advice, tuple(item.name for item in items), (pictures,))
     for odd, what, advice in (
         (audit.odd_sizes, "odd size or proportions", "much of them is lost or made up when they get the size of all"),
         (audit.odd_modes, "odd mode or colours", "a network may learn this in place of what they show"),

@@ -42,6 +42,7 @@ def audit_json(audit: Audit, study: LabelErrors | None = None) -> dict[str, Any]
             ],
         },
         "blank": [_item(item) for item in audit.blank],
+        "firsts": [_item(item) for item in audit.firsts],
         "odd_sizes": _odd(audit.odd_sizes),
         "odd_modes": _odd(audit.odd_modes),
         "suspects": None if study is None else _suspects(study),

@@ -22,7 +22,7 @@ from littoral.studies.pictures import Pictures, read_pictures
 from littoral.studies.pooled import pooled
 from littoral.studies.results import ResultsFolder
 from littoral.studies.stored import StoredRun
-from littoral.words import count, listed, percent
+from littoral.words import count, listed
 
 AGAIN = "compare, called again with a folder for its results, leaves them"
 """What a person does about what is missing."""
@@ -73,8 +73,8 @@ def comparison_summary(document: Mapping[str, Any], folder: Path | None, beside:
 def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> str:
     """What came out, in a sentence or two; "helps" only where every interval beside `RIVALS` says so.
 
-    Other fusions, other presets and runs that are not all there say nothing of whether fusing helps. Where an interval
-    is over the images of one seed, what is said is of these trained models, and so it is told.
+    One side alone, other fusions, other presets and runs that are not all there say nothing of whether fusing helps.
+    Where an interval is over the images of one seed, what is said is of these trained models, and so it is told.
     """
     arms = document["arms"]
     if not differences:
@@ -84,7 +84,7 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
         judged = differences[0].a
         alone = ", for these trained models (one seed)" if any(it.method == "images" for it in differences) else ""
         rivals = [it for it in differences if it.b in RIVALS or it.b.startswith("only-")]
-        if judged == JUDGED and rivals and document["complete"]:
+        if judged == JUDGED and _both_sides(rivals) and document["complete"]:
             found = {outcome(it) for it in rivals}
             helps = "does not help" if "worse" in found else "is not shown to help" if "open" in found else "helps"
             others = [it for it in differences if it not in rivals]
@@ -95,6 +95,12 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
     if not document["complete"]:
         text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
     return f"{text}."
+
+
+def _both_sides(rivals: Sequence[Difference]) -> bool:
+    """Whether what is fused is there without the other: `shallow` and `deep`, or two or more groups of features."""
+    names = {it.b for it in rivals}
+    return names >= {"shallow", "deep"} or sum(name.startswith("only-") for name in names) > 1
 
 
 def _beside(judged: str, differences: Sequence[Difference]) -> str:
@@ -152,7 +158,7 @@ def _power(document: Mapping[str, Any]) -> list[str]:
     said: Mapping[str, Any] = document.get("power", {})
     lines = []
     if before := said.get("before"):
-        lines.append(f"Said before training, if arms err on {percent(document['expected_error'])} %: {before}.")
+        lines.append(f"Said before training: {before}.")
     if after := said.get("after_two_seeds"):
         lines.append(f"Said after two seeds: {after}.")
     return lines

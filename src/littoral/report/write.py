@@ -25,7 +25,12 @@ def write_report(folder: Path, markdown: bool = False) -> tuple[list[Path], str 
     Returns where they are, and what they leave out and why, a phrase, or None. Raises InputError where there is no
     results.json of this version, and for a damaged file.
     """
-    return _write(_document(folder / "results.json"), folder, folder, markdown)
+    path = folder / "results.json"
+    document = _document(path)
+    try:
+        return _write(document, folder, folder, markdown)
+    except (KeyError, TypeError, IndexError) as error:  # a field is missing, or is not what it was
+        raise _no_result(path) from error
 
 
 def write_result(
@@ -78,11 +83,15 @@ def _document(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"there is no {path}: name the folder that `littoral compare` or `littoral curve` wrote")
     if not whole:
-        raise InputError(
-            f"{path} is not the result of a comparison or a learning curve: "
-            "name the folder that `littoral compare` or `littoral curve` wrote"
-        )
+        raise _no_result(path)
     return dict(document)
+
+
+def _no_result(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not the result of a comparison or a learning curve: "
+        "name the folder that `littoral compare` or `littoral curve` wrote"
+    )
 
 
 def _has_runs(arm: Mapping[str, Any]) -> bool:

@@ -39,6 +39,15 @@ def require_ort(place: Path) -> None:
         )
 
 
+def takes_model(folder: Path) -> bool:
+    """Whether the page in `folder` runs the model.onnx that lies there: it takes the one whose SHA-256 it was told."""
+    try:
+        told = json.loads((folder / PAGE_FILE).read_bytes())["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(told == _sha256((folder / MODEL_FILE).read_bytes()))
+
+
 def write_page(folder: Path, ort: Path) -> dict[str, int]:
     """Lay page and runtime beside the model in `folder`, which was exported to; gives names and bytes of the files.
 
@@ -46,9 +55,8 @@ def write_page(folder: Path, ort: Path) -> dict[str, int]:
     written.
     """
     require_ort(ort)
-    content = (folder / MODEL_FILE).read_bytes()
     told = model_about(load_served(folder, 1), Limits())
-    about = {name: told[name] for name in ABOUT} | {"sha256": hashlib.sha256(content).hexdigest()}
+    about = {name: told[name] for name in ABOUT} | {"sha256": _sha256((folder / MODEL_FILE).read_bytes())}
     own = Path(str(files("littoral.serve")))
     contents = {PAGE_FILE: json.dumps(about, ensure_ascii=False).encode()}
     for path in (*sorted((own / "page").iterdir()), *sorted((own / "page_alone").iterdir())):
@@ -59,3 +67,7 @@ def write_page(folder: Path, ort: Path) -> dict[str, int]:
     for name, written in contents.items():
         write_atomically(folder / name, written)
     return {name: len(written) for name, written in contents.items()}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -107,10 +107,13 @@ async def uploads(content_type: str, body: bytes, most: int) -> list[Upload]:
 
 
 def _in_json(body: bytes, most: int) -> list[Upload]:
-    # looked at before millions of small things are made of it: base64 has none of these signs
+    # looked at before millions of small things are made of it: plain base64 has none of these signs, a data URL has two
     commas = body.count(b",")
     if body.count(b"[") > 1 or body.count(b"{") > 1 or (commas >= most and body.count(b":") > 1):
-        raise ProblemError(422, 'expected {"images": [base64, …]} and no other lists, objects or fields')
+        raise ProblemError(
+            422,
+            'expected {"images": [base64, …]}, plain base64 without `data:…,`, and no other lists, objects or fields',
+        )
     if commas >= most:
         raise ProblemError(413, f"a request may have {most} images, got {commas + 1:,}: send several requests")
     try:

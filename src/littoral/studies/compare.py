@@ -89,12 +89,13 @@ def compare(
     power = None
     if len(those) > 1:
         same = all(np.array_equal(part.test, first.test) for part in parts.values())
-        power = power_before(seeds, len(first.train), len(first.test), same, expected_error)
+        power = power_before(seeds, len(those), first.drawn_from, len(first.test), same, expected_error)
     settings = (
         study.identity
         | surroundings(data)
         | {
             "train_images": len(first.train),
+            "drawn_from": first.drawn_from,
             "test_images": len(first.test),
             "beside": {name: asdict(those[name].recipe) for name in beside},
             "seeds": list(parts),

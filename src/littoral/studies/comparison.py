@@ -41,7 +41,7 @@ class Comparison:
     @property
     def pairs(self) -> tuple[Difference, ...]:
         """`fused` (else the first arm) less each other arm, judged together; `evaluation.paired.verdict` has words."""
-        return pairs(self.arms, self.settings["train_images"])
+        return pairs(self.arms, self.settings["drawn_from"])
 
     @property
     def power_after(self) -> str | None:
@@ -50,7 +50,7 @@ class Comparison:
         first = [replace(arm, runs=tuple(run for run in arm.runs if run.seed in seeds[:2])) for arm in self.arms]
         if len(seeds) < 3 or len(first) < max(self.asked, 2) or any(len(arm.runs) < 2 for arm in first):
             return None
-        return power_after(first, len(seeds), self.settings["train_images"])
+        return power_after(first, len(seeds), self.settings["drawn_from"])
 
     @property
     def finished(self) -> int:

@@ -63,10 +63,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Parts:
-    """Rows of the images that one seed trains on and is tested on, each sorted."""
+    """Rows of the images that one seed trains on and is tested on, each sorted.
+
+    `drawn_from`: images of the training part, all of which `train` is, or a budget drawn from them.
+    """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
+    drawn_from: int
 
 
 def contestants(
@@ -116,13 +120,14 @@ def with_ties(data: ImageStore) -> ImageStore:
 def parts_of(data: ImageStore, seed: int, labels_per_class: int | None) -> Parts:
     """The split of a seed, and of its training part `labels_per_class` images of each class when given."""
     train, test = train_test_rows(data, seed)
-    whole = Parts(train, test)
+    whole = Parts(train, test, len(train))
     return whole if labels_per_class is None else within_budget(data, whole, seed, labels_per_class)
 
 
 def within_budget(data: ImageStore, parts: Parts, seed: int, labels_per_class: int) -> Parts:
     """The same test part, and of the training part so many images of each class; nested, see `label_budget`."""
-    return Parts(parts.train[label_budget(data.labels[parts.train], labels_per_class, seed)], parts.test)
+    drawn = label_budget(data.labels[parts.train], labels_per_class, seed)
+    return Parts(parts.train[drawn], parts.test, parts.drawn_from)
 
 
 def _other(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:

@@ -126,6 +126,7 @@ def curve(
     study = Study(data, identity(data, chosen, recipe, place), place)
     given = {
         "budgets": list(amounts),
+        "drawn_from": whole[first_seed].drawn_from,
         "test_images": len(whole[first_seed].test),
         "seeds": list(whole),
         "onnxruntime": runtime_of(those, place),

@@ -81,9 +81,12 @@ def fits(points: Points) -> tuple[Fit, ...]:
     return tuple(_fit(points, arm.name) for arm in next(iter(points.values())))
 
 
-def pairs_of_budgets(points: Points, classes: int) -> dict[int, tuple[Difference, ...]]:
-    """At each budget the judged arm less each other one, p adjusted for all pairs of all budgets together (Holm)."""
-    found = {budget: pairs(arms, budget * classes) for budget, arms in points.items()}
+def pairs_of_budgets(points: Points, drawn_from: int) -> dict[int, tuple[Difference, ...]]:
+    """At each budget the judged arm less each other one, p adjusted for all pairs of all budgets together (Holm).
+
+    `drawn_from`: images of the training part, of which budgets are drawn.
+    """
+    found = {budget: pairs(arms, drawn_from) for budget, arms in points.items()}
     adjusted = iter(judged_together([pair for each in found.values() for pair in each]))
     return {budget: tuple(next(adjusted) for _ in each) for budget, each in found.items()}
 
@@ -105,12 +108,13 @@ def class_errors(arm: Arm, labels: Int64[np.ndarray, " all"], class_names: Seque
 def _fit(points: Points, name: str) -> Fit:
     budgets = np.array(list(points), np.float64)
     errors = np.array([_errors(arm) for arms in points.values() for arm in arms if arm.name == name])
-    curve, largest = fit_curve(budgets, errors), max(points)
+    images = min(arm.runs[0].n for arms in points.values() for arm in arms if arm.name == name)
+    curve, largest = fit_curve(budgets, errors, images), max(points)
     if errors.shape[1] < LEAST_SEEDS:
         return Fit(name, curve, largest)
     places = np.unique(np.append(np.geomspace(budgets.min(), 2 * largest, STEPS), largest))
-    found = expected_errors(budgets, errors, places, np.random.default_rng(0))
-    gain = gain_of_doubling(budgets, errors, np.random.default_rng(0))
+    found = expected_errors(budgets, errors, images, places, np.random.default_rng(0))
+    gain = gain_of_doubling(budgets, errors, images, np.random.default_rng(0))
     band = tuple(zip(places.tolist(), found, strict=True))
     return Fit(name, curve, largest, band, found[-1], gain)
 

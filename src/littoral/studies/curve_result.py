@@ -52,7 +52,7 @@ class LearningCurve:
     @cached_property
     def pairs(self) -> dict[int, tuple[Difference, ...]]:
         """By budget, `fused` (else the first arm) less each other arm, all judged together."""
-        return pairs_of_budgets(self.points, len(self.settings["classes"])) if self.complete else {}
+        return pairs_of_budgets(self.points, self.settings["drawn_from"]) if self.complete else {}
 
     @property
     def advice(self) -> tuple[str, ...]:

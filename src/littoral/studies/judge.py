@@ -36,8 +36,10 @@ def judged(arms: Sequence[Arm]) -> Arm:
     return next(arm for arm in arms if arm.name == name)
 
 
-def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
+def pairs(arms: Sequence[Arm], training_part: int) -> tuple[Difference, ...]:
     """The judged arm less each other arm, on the seeds that both have, p adjusted for all of them (Holm).
+
+    `training_part`: its images, before labels are drawn from it.
 
     Where each seed has a split of its own, two or more seeds are compared by their accuracies; a pair that has but one
     is compared image by image.
@@ -45,7 +47,7 @@ def pairs(arms: Sequence[Arm], train_images: int) -> tuple[Difference, ...]:
     if len(arms) < 2:
         return ()
     ours = judged(arms)
-    found = [_pair(ours, arm, train_images) for arm in arms if arm is not ours]
+    found = [_pair(ours, arm, training_part) for arm in arms if arm is not ours]
     return judged_together([difference for difference in found if difference is not None])
 
 
@@ -60,17 +62,21 @@ def pair_from_json(pair: Mapping[str, Any]) -> Difference:
     return Difference(**(values | {"ci95": (pair["ci95"][0], pair["ci95"][1])}))
 
 
-def power_before(seeds: int, train_images: int, test_images: int, one_test_set: bool, expected_error: float) -> str:
+def power_before(
+    seeds: int, arms: int, training_part: int, test_images: int, one_test_set: bool, expected_error: float
+) -> str:
     """Before training: the smallest difference that will show, if arms err on so many images (a share)."""
-    share = stated_disagreement(expected_error)
+    share, pairs = stated_disagreement(expected_error), arms - 1
     if one_test_set or seeds == 1:
-        return power_in_words(seeds, test_images, smallest_difference(seeds, test_images, share))
-    return power_in_words(seeds, test_images, smallest_difference_of_splits(seeds, train_images, test_images, share))
+        smallest = smallest_difference(seeds, test_images, share, pairs)
+    else:
+        smallest = smallest_difference_of_splits(seeds, training_part, test_images, share, pairs)
+    return power_in_words(seeds, test_images, smallest, expected_error)
 
 
-def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
+def power_after(arms: Sequence[Arm], seeds: int, training_part: int) -> str:
     """The same from the finished seeds, two or more, for the pair that is hardest to tell apart."""
-    first = judged(arms)
+    first, pairs = judged(arms), len(arms) - 1
     found = []
     for other in arms:
         ours, theirs = _shared(first, other)
@@ -80,24 +86,24 @@ def power_after(arms: Sequence[Arm], seeds: int, train_images: int) -> str:
         if _same_images(ours):
             a, b = _matrix(ours), _matrix(theirs)
             if (a != b).any():
-                found.append(smallest_difference_after(a, b, seeds, images))
+                found.append(smallest_difference_after(a, b, seeds, images, pairs))
         else:
             share = float(np.mean([np.mean(one.correct != two.correct) for one, two in zip(ours, theirs, strict=True)]))
             if share:
-                found.append(smallest_difference_of_splits(seeds, train_images, images, share))
+                found.append(smallest_difference_of_splits(seeds, training_part, images, share, pairs))
     if not found:
         return "no two arms disagreed on any image so far: nothing more can be said of what will show"
     return f"{power_in_words(seeds, first.runs[0].n, max(found))}, to judge by {len(first.runs)} of them"
 
 
-def _pair(first: Arm, other: Arm, train_images: int) -> Difference | None:
+def _pair(first: Arm, other: Arm, training_part: int) -> Difference | None:
     ours, theirs = _shared(first, other)
     if not ours or ours[0].n < 2:
         return None
     if len(ours) == 1 or _same_images(ours):
         return paired_difference(first.name, other.name, _matrix(ours), _matrix(theirs))
     accuracies = [run.accuracy for run in ours], [run.accuracy for run in theirs]
-    return resampled_difference(first.name, other.name, *accuracies, train_images, ours[0].n)
+    return resampled_difference(first.name, other.name, *accuracies, training_part, ours[0].n)
 
 
 def _shared(one: Arm, other: Arm) -> tuple[list[Run], list[Run]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from math import sqrt
+from math import ceil, floor, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -100,7 +100,8 @@ class Arm:
         """
         images, mean = self.runs[0].n, self.mean
         if self.ci95_over == "images":
-            return wilson(round(mean * images), images)
+            right = round(mean * images, 6)  # may lie between two whole numbers, with two runs
+            return (wilson(floor(right), images)[0], wilson(ceil(right), images)[1])
         low, high = mean_over_seeds([run.accuracy for run in self.runs])
         own = not all(np.array_equal(run.index, self.runs[0].index) for run in self.runs)
         variance = max(mean * (1 - mean) / images if own else 0.0, 1 / images**2)
