@@ -71,8 +71,8 @@ def expected_errors(
     few `images` leave unknown where seeds agree by chance. Each resample is fitted twice: with `a` held at 0 or above,
     as the curve itself is, and free to fall below; the interval holds what both give. The first alone would cover the
     gain of an `a` that is 0 in 77 to 85 % only; the second alone may lie wholly beside the curve that it is the
-    interval of. In simulations of three seeds at four budgets, each run on 20 to 1,000 test images of its own, both cover
-    in 97 to 100 %, up to twice the largest budget, if the curve has this shape. Where all runs have the same test
+    interval of. In simulations of three seeds at four budgets, each run on 20 to 1,000 test images of its own, both
+    cover in 97 to 100 %, up to twice the largest budget, if the curve has this shape. Where all runs have the same test
     images, it speaks of these.
 
     Raises InputError as `fit_curve` does, and for fewer than three seeds.
