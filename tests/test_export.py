@@ -396,7 +396,7 @@ def test_the_runner_reads_odd_files_as_littoral_does(channels: int, tmp_path: Pa
     deep = Image.fromarray((np.arange(45, dtype=np.uint16) * 1000).reshape(9, 5))
     deep.save(tmp_path / "white_is_zero.tif", tiffinfo={262: 0})
     Image.new("L", (5, 9), 7).save(tmp_path / "damaged.png", exif=b"Exif\0\0II*\0\xff")
-    picture = Image.fromarray(np.arange(45, dtype=np.uint8).reshape(9, 5))
+    picture = Image.fromarray(np.arange(45, dtype=np.uint8).reshape(5, 9))
     for name, orientation in (("odd.jpg", struct.pack("<HHI4s", 0x0112, 3, 1, b"\6\0\0\0")), ("real.jpg", REAL_SIX)):
         unit = struct.pack("<HHI4s", 0x0128, 2, 3, b"in\0\0")  # words where a number belongs
         exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + unit + bytes(4)
