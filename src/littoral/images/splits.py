@@ -45,11 +45,14 @@ def train_test_rows(store: ImageStore, seed: int) -> tuple[NDArray[np.int64], ND
         return train, test
     ties = tied_images(store)
     for index, name in enumerate(store.class_names):
-        if len(np.unique(ties[store.labels == index])) < 2:
-            apart = "images" if store.groups is None else "groups of images"
+        own = ties[store.labels == index]
+        if len(np.unique(own)) < 2:
+            needs = f"the class {name!r} needs at least 2 different"
+            if store.groups is None:
+                raise InputError(f"{needs} images to be trained and tested; add some or leave it out")
             raise InputError(
-                f"the class {name!r} needs at least 2 different {apart} to be trained and tested; "
-                "add some or leave it out"
+                f"{needs} groups of images to be trained and tested, and its {count(len(own), 'image')} make one: add "
+                "some, group them otherwise or leave it out"
             )
     return grouped_split(store.labels, ties, TEST_SHARE, seed)
 
