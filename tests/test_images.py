@@ -188,8 +188,8 @@ def test_a_class_that_cannot_be_on_both_sides_is_named(small: ImageStore) -> Non
         train_test_rows(ImageStore(images, labels, ("cat", "dog")), 0)
     grouped = ImageStore(images, labels, ("cat", "dog"), groups=np.array([0, 0, 0, 0, 0, 1, 2]))
     told = (
-        "the class 'cat' needs at least 2 different groups of images to be trained and tested, and its 5 images make one: "
-        "add some, group them otherwise or leave it out"
+        "the class 'cat' needs at least 2 different groups of images to be trained and tested, and its 5 images make "
+        "one: add some, group them otherwise or leave it out"
     )
     with pytest.raises(InputError, match=f"^{told}$"):
         train_test_rows(grouped, 0)
