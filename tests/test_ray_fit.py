@@ -126,8 +126,8 @@ def test_two_workers_of_which_one_is_killed_make_the_weights_of_one(
     one, two = (model.record["history"] for model in (alone, together))
     assert [epoch["step"] for epoch in one] == [epoch["step"] for epoch in two]
     np.testing.assert_allclose([e["loss"] for e in one], [e["loss"] for e in two], atol=1e-5)
-    # Rounding of 1e-7 comes to 2e-4 in so many steps. At five times the rate a network whose weights are moved by that
-    # much goes another way after fifteen, since Adam makes whole steps of the sign of a gradient that is next to nothing.
+    # Rounding of 1e-7 comes to 2e-4 in so many steps. At five times the rate a network that begins that far off goes
+    # another way after fifteen: Adam makes whole steps of a gradient that is next to nothing.
     for name, value in alone.model.state_dict().items():
         torch.testing.assert_close(together.model.state_dict()[name], value, atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose([e["accuracy"] for e in one], [e["accuracy"] for e in two], atol=0.01)
