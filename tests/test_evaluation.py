@@ -153,3 +153,8 @@ def test_calibration_error_is_a_share_and_ignores_the_order(n: int, classes: int
 def test_figures_need_no_torch() -> None:
     code = "import sys, littoral.evaluation.metrics; assert 'torch' not in sys.modules"
     subprocess.check_call([sys.executable, "-c", code])
+
+
+def test_answers_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^expected probabilities from 0 to 1, got some that are no numbers$"):
+        evaluate(np.array([[0.2, 0.8], [np.nan, np.nan]]), np.array([1, 0]), ("a", "b"))
