@@ -511,3 +511,11 @@ def test_an_ensemble_by_weights_of_rows_takes_a_class_of_two_images(arrays: tupl
     bagged.fit(images, labels)
     assert any(not (labels[drawn] == 2).any() for drawn in bagged.estimators_samples_)
     assert (bagged.predict(images) == labels).mean() > 0.8
+
+
+def test_a_model_whose_answers_are_no_numbers_gives_none(few_images: ImageStore) -> None:
+    model = lt.FusionClassifier(preset="tiny", steps=2).fit(few_images.images, few_images.labels)
+    with torch.no_grad():
+        next(model.model_.model.parameters()).fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"^the model's answers are no numbers, so that it is of no use: train it"):
+        model.predict(few_images.images)

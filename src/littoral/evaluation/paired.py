@@ -105,9 +105,8 @@ def resampled_difference(
     variance of the differences between runs. A run's difference d on n images varies by |d|(1 - |d|)/n at least and is
     known to 1/n at best, so s² is not taken for less than either: two runs that agree by chance prove nothing.
 
-    Where runs train on a few labels, `training_part` is what these are drawn from. They hardly overlap, so that the few
-    in its place would make nearly every difference nothing: in simulations with 500 images, 100 of them to test, and
-    five runs, "better" or "worse" is said of equal arms in 2 to 5 %, and in 0 % with the few.
+    Where runs train on a few labels, `training_part` is what these are drawn from. They hardly overlap, while the few
+    in its place would make test/train a number of 5 or 10, and nearly every difference nothing.
 
     Raises InputError for fewer than two runs, for lists of different length and for counts below 1.
     """
