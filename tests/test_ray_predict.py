@@ -102,6 +102,15 @@ def worker_processes() -> list[int]:
     return [process for process in workers if is_below(process)]
 
 
+def only_workers(count: int) -> list[int]:
+    """The pool's workers, once those of former tests, which are killed without waiting for it, have ended."""
+    until = time.monotonic() + 60
+    while len(found := worker_processes()) != count and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(found) == count
+    return found
+
+
 # --- planning ---
 
 
@@ -290,10 +299,10 @@ def test_a_worker_that_is_lost_costs_its_part_alone(cluster: Cluster, exported: 
     content = (exported / "model.onnx").read_bytes()
     setting = Setting(content, "model.onnx", 1, 1, "", software())
     parts = list(enumerate(cut([Rows(str(table), 0, 200, 0)], 10)))
-    made = predicted_by_workers(setting, parts, 2)
-    found = [next(made)]
-    os.kill(worker_processes()[0], signal.SIGKILL)
-    found += made
+    with contextlib.closing(predicted_by_workers(setting, parts, 2)) as made:
+        found = [next(made)]
+        os.kill(only_workers(2)[0], signal.SIGKILL)
+        found += made
     assert sorted(number for number, _ in found) == list(range(20))
     here = Predictor(setting)
     assert all(content == here.predict(parts[number][1]) for number, content in found)
@@ -307,19 +316,21 @@ def test_it_does_not_wait_for_a_cluster_whose_last_machine_is_gone(
     cluster: Cluster, exported: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = Setting((exported / "model.onnx").read_bytes(), "model.onnx", 1, 1, "", software())
-    made = predicted_by_workers(setting, enumerate(cut([Rows(str(table), 0, 200, 0)], 10)), 1)
-    next(made)
-    (worker,) = worker_processes()
-    os.kill(worker, signal.SIGSTOP)  # as one of which nothing is heard any more
-    try:
-        monkeypatch.setattr("littoral.scale.tasks._machines", list)
-        monkeypatch.setattr("littoral.scale.pool.LOOK_AROUND_EVERY", 0.2)
-        with pytest.raises(
-            InputError, match="the cluster has no machine left for a worker: start one and give the same command again"
-        ):
-            list(made)
-    finally:
-        os.kill(worker, signal.SIGKILL)
+    parts = enumerate(cut([Rows(str(table), 0, 200, 0)], 10))
+    with contextlib.closing(predicted_by_workers(setting, parts, 1)) as made:
+        next(made)
+        (worker,) = only_workers(1)
+        os.kill(worker, signal.SIGSTOP)  # as one of which nothing is heard any more
+        try:
+            monkeypatch.setattr("littoral.scale.tasks._machines", list)
+            monkeypatch.setattr("littoral.scale.pool.LOOK_AROUND_EVERY", 0.2)
+            with pytest.raises(
+                InputError,
+                match="the cluster has no machine left for a worker: start one and give the same command again",
+            ):
+                list(made)
+        finally:
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_goes_on(
