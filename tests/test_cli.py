@@ -530,17 +530,25 @@ def test_an_interrupted_comparison_goes_on_when_it_is_called_again() -> None:
     assert after["arms"][0]["runs"][0] == document["arms"][0]["runs"][0]
 
 
-@pytest.mark.parametrize("command", ["compare", "curve"])
-def test_a_study_interrupted_in_its_first_run_starts_again(
-    call: Callable, monkeypatch: pytest.MonkeyPatch, command: str
+@pytest.mark.parametrize(
+    ("command", "work", "first"),
+    [
+        ("compare mnist --arms deep", "studies.compare.compare", "finished run"),
+        ("curve mnist --arms deep", "studies.curve.curve", "finished run"),
+        ("tune mnist", "studies.tune.tune", "candidate"),
+        ("predict model.onnx images.parquet", "scale.predict.predict_parts", "finished part"),
+    ],
+)
+def test_what_is_interrupted_before_anything_is_kept_starts_again(
+    call: Callable, monkeypatch: pytest.MonkeyPatch, command: str, work: str, first: str
 ) -> None:
     def stop(*_: object, **__: object) -> None:
         raise Interrupted("interrupted")
 
-    monkeypatch.setattr(f"littoral.studies.{command}.{command}", stop)
-    code, out, err = call(command, "mnist", "--arms", "deep", "--out", "results", "--quiet")
+    monkeypatch.setattr(f"littoral.{work}", stop)
+    code, out, err = call(*command.split(), "--out", "results", "--quiet")
     assert (code, out) == (130, "")
-    assert err == "littoral: interrupted before the first run was finished: the same command starts again\n"
+    assert err == f"littoral: interrupted before the first {first}: the same command starts again\n"
 
 
 def test_a_terminal_that_knows_no_unicode_and_a_full_disk() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from littoral.cli.data import bar
-from littoral.cli.interrupt import Interrupted
+from littoral.cli.interrupt import Interrupted, kept_in
 from littoral.cli.output import print_json, print_wrapped, say
 from littoral.errors import InputError
 from littoral.machine import cores
@@ -61,8 +61,7 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
                 model, paths, out, asked.top, asked.part_size or PART_SIZE, threads, cluster, tell, on_progress
             )
         except Interrupted:
-            kept = f"{out} holds {count(finished(out), 'finished part')}: the same command goes on from there"
-            raise Interrupted(f"interrupted; {kept}") from None
+            raise kept_in(out, finished(out), "finished part") from None
     if done.failed:
         say(f"{done.failed:,} of {count(done.images, 'image')} could not be read; their rows say why")
     if asked.json:

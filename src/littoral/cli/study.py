@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from littoral.cli.data import bar, one_of
-from littoral.cli.interrupt import Interrupted
+from littoral.cli.interrupt import Interrupted, kept_in
 from littoral.cli.output import say
 from littoral.errors import InputError
 from littoral.words import count
@@ -150,15 +150,12 @@ def followed(out: Path | None, quiet: bool, ray: str | None, curves: Path | None
             yield Following(out, quiet, ray, curves, stack, on_features)
         except Interrupted:
             stack.close()
-            kept = "; nothing is kept: give --out DIR to keep the runs that were finished"
-            if out is not None:
-                finished = ResultsFolder(out).count()
-                kept = f"; {out} holds {count(finished, 'finished run')}: the same command goes on from there"
-                if not finished:
-                    kept = " before the first run was finished: the same command starts again"
-                if (out / "results.json").exists():
-                    with contextlib.suppress(Interrupted):  # asked again: then without the page
-                        write_report(out)
-            raise Interrupted(f"interrupted{kept}") from None
+            if out is None:
+                nothing = "nothing is kept: give --out DIR to keep the runs that were finished"
+                raise Interrupted(f"interrupted; {nothing}") from None
+            if (out / "results.json").exists():
+                with contextlib.suppress(Interrupted):  # asked again: then without the page
+                    write_report(out)
+            raise kept_in(out, ResultsFolder(out).count(), "finished run") from None
     if out is not None:
         write_report(out)

@@ -11,7 +11,7 @@ import typer
 
 from littoral.cli import options
 from littoral.cli.data import data_json, parse_size, read_data, require_place
-from littoral.cli.interrupt import Interrupted
+from littoral.cli.interrupt import Interrupted, kept_in
 from littoral.cli.output import print_json, print_table, print_wrapped, say
 from littoral.cli.settings import set_threads
 from littoral.cli.study import require_ray
@@ -146,12 +146,9 @@ def _kept(out: Path | None) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        kept = "nothing is kept: give --out DIR to keep the candidates"
-        if out is not None:
-            kept = (
-                f"{out} holds {count(len(TuneFolder(out).files()), 'candidate')}: the same command goes on from there"
-            )
-        raise Interrupted(f"interrupted; {kept}") from None
+        if out is None:
+            raise Interrupted("interrupted; nothing is kept: give --out DIR to keep the candidates") from None
+        raise kept_in(out, len(TuneFolder(out).files()), "candidate") from None
 
 
 def _line(candidate: Candidate, folds: int) -> str:
