@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -304,6 +305,9 @@ def test_what_cannot_be_reported_is_one_line(study: Path, tmp_path: Path, call: 
     whole = json.loads((study / "results.json").read_text())
     for field in ("data", "pairs", "recipe"):
         (tmp_path / "results.json").write_text(json.dumps({name: whole[name] for name in whole if name != field}))
+        assert "is not the result of a comparison or a learning curve: name the folder that" in refused(tmp_path)
+    for field in ({"power": None}, {"train_images": "many"}, {"arms": [whole["arms"][0] | {"macs": math.inf}]}):
+        (tmp_path / "results.json").write_text(json.dumps(whole | field))
         assert "is not the result of a comparison or a learning curve: name the folder that" in refused(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)

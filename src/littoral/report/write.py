@@ -29,8 +29,10 @@ def write_report(folder: Path, markdown: bool = False) -> tuple[list[Path], str 
     document = _document(path)
     try:
         return _write(document, folder, folder, markdown)
-    except (KeyError, TypeError, IndexError) as error:  # a field is missing, or is not what it was
-        raise _no_result(path) from error
+    except InputError:  # of what lies beside it
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise _no_result(path) from error  # a field is missing, or is not what it was
 
 
 def write_result(
