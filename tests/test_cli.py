@@ -838,3 +838,13 @@ def test_a_log_has_a_line_now_and_then_of_what_takes_long(
         on_progress(0, 2)
         on_progress(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_replaced_file_keeps_who_may_read_it_and_its_name_may_be_long(call: Callable, model: Path) -> None:
+    name = "照" * 82 + ".csv"  # 250 bytes
+    Image.new("L", (28, 28)).save("a.png")
+    assert call("predict", model, "a.png", "--out", name, "--quiet")[0] == 0
+    Path(name).chmod(0o600)
+    assert call("predict", model, "a.png", "--out", name, "--quiet")[0] == 0
+    assert Path(name).stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir()) == ["a.png", name]

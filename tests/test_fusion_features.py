@@ -302,3 +302,8 @@ def test_the_command_overwrites_no_file_that_it_reads(call: Callable, photos: Pa
     code, _, err = call("features", "data.npz", "--out", "./data.npz")
     assert (code, err) == (2, "littoral: --out data.npz is one of the files to read; choose another name\n")
     assert Path("data.npz").read_bytes() == before
+    assert call("pack", photos, "packed", "--quiet")[0] == 0
+    before = Path("packed/part-00000.parquet").read_bytes()
+    code, _, err = call("features", "packed", "--out", "packed/part-00000.parquet")
+    assert (code, "lies in packed, a pack" in err) == (2, True)
+    assert Path("packed/part-00000.parquet").read_bytes() == before

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -163,6 +164,22 @@ def test_rows_are_read_in_batches_with_their_numbers(table: Path, start: int, st
     assert [path for batch in batches for path in batch.paths] == [f"{row}.png" for row in range(start, stop)]
 
 
+def test_where_images_are_from_is_told_whatever_its_column_is(pngs: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "7").write_bytes(pngs[0])
+    place, images = os.fsencode(tmp_path / "7"), [pngs[0], pngs[1]]
+    for columns, paths, errors in (
+        ({"image": images, "path": [7, None]}, ["7", None], {}),
+        ({"image": images, "uri": ["s3://b/x.png", ""]}, ["s3://b/x.png", None], {}),
+        ({"image": images, "path": ["a", "b"], "uri": ["c", "d"]}, ["a", "b"], {}),
+        ({"path": [7, None]}, ["7", None], {1: "has neither bytes nor a path"}),
+        ({"uri": [place, b""]}, [os.fsdecode(place), None], {1: "has neither bytes nor a path"}),
+    ):
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+        (batch,) = read_part((Rows(str(tmp_path / "t.parquet"), 0, 2, 0),), "")
+        assert (batch.paths, batch.errors) == (paths, errors)
+        assert batch.images[0] == (pngs[0] if "image" in columns else str(tmp_path / "7"))
+
+
 def test_a_table_that_lost_rows_is_told(table: Path) -> None:
     with pytest.raises(InputError, match=r"has 200 rows, and had 300 or more"):
         list(read_part((Rows(str(table), 150, 300, 0),), ""))
@@ -210,7 +227,56 @@ def test_folders_tables_lists_and_uris_are_listed_in_order(table: Path, pngs: li
     assert list_inputs(["photos"]).sources[1] == Rows("photos/z.parquet", 0, 200, size)
 
 
+def test_a_folder_by_its_uri_has_the_files_of_its_path(call: Call, pngs: list[bytes], tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "in").mkdir(parents=True)
+    (photos / "in" / "a.png").write_bytes(pngs[0])
+    (photos / "in" / "up").symlink_to(photos)
+    assert list_inputs([f"file://{photos}"]).sources == (Files((f"file://{photos}/in/a.png",)),)
+    code, _, err = call("predict", "none", f"file://{photos}", "--out", photos / "out")
+    assert (code, "name a folder elsewhere" in err) == (2, True)
+
+
 # --- predicting ---
+
+
+def test_names_that_are_no_utf8_go_on_from_where_they_were(
+    call: Call, exported: Path, table: Path, pngs: list[bytes], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / os.fsdecode(b"caf\xe9"), tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(pngs[0])
+    table.rename(folder / "t.parquet")
+    model = shutil.copy(exported / "model.onnx", tmp_path / os.fsdecode(b"\xe9.onnx"))
+    command = ("predict", model, folder, "--out", out, "--part-size", "100", "--quiet")
+    assert call(*command)[0] == 0
+    (out / "part-00001.parquet").unlink()
+    code, _, err = call(*command)
+    assert (code, err) == (0, "3 of 201 images could not be read; their rows say why\n")
+    assert rows_of(out)[1]["table"] == f"{tmp_path}/caf\\xe9/t.parquet"
+
+
+def test_a_pack_is_predicted_in_parts(call: Call, exported: Path, pngs: list[bytes], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.png").write_bytes(pngs[0])
+    assert call("pack", tmp_path / "photos", tmp_path / "packed", "--quiet")[0] == 0
+    code, _, err = call("predict", exported, tmp_path / "packed")
+    assert (code, "packs, URIs, --part-size and --ray give predictions in parts" in err) == (2, True)
+    assert call("predict", exported, tmp_path / "packed", "--out", tmp_path / "out", "--quiet")[0] == 0
+    assert [row["path"] for row in rows_of(tmp_path / "out")] == ["a/1.png", "b/1.png"]
+
+
+def test_why_ray_cannot_start_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def fails(**options: object) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fails)
+    with pytest.raises(InputError, match=r"^Ray cannot start on this machine \(no room\); leave --ray out$"):
+        connected("local").__enter__()
 
 
 def test_one_row_an_image_here_with_errors_and_the_answers_of_the_runner(
@@ -373,6 +439,8 @@ def test_a_folder_of_other_predictions_is_refused(
         assert err.count("\n") == 1
     (out / "part-00001.parquet").write_bytes((out / "part-00000.parquet").read_bytes()[:-9])
     assert "part-00001.parquet is not a readable Parquet file: delete it" in call(*command)[2]
+    pyarrow.parquet.write_table(pyarrow.table({"label": ["1"] * 100}), out / "part-00001.parquet")
+    assert "part-00001.parquet has no column error, as predictions have: delete it" in call(*command)[2]
     (out / "predictions.json").unlink()
     assert "is not empty, and holds no predictions" in call(*command)[2]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
     try:
         try:
             with open(temporary, "w+b") as handle:
+                with suppress(OSError):  # nobody else is to read what only its owner could
+                    temporary.chmod(stat.S_IMODE(path.stat().st_mode))
                 yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -111,4 +114,4 @@ def held_alone(lock: Path, what: str) -> Iterator[None]:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".littoral-{secrets.token_hex(8)}.tmp")  # the name itself may be as long as a name can be

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from littoral.errors import InputError
 from littoral.files import require_writable, written_atomically
+from littoral.images.pack import is_pack
 
 ROWS_AT_ONCE = 4096
 """Rows of a Parquet file that are in memory a second time while it is written."""
@@ -22,7 +23,10 @@ Columns = Mapping[str, list[str] | None]
 
 
 def require_feature_place(out: Path, read: list[Path]) -> None:
-    """Raise InputError unless features could be written there: by its ending, and to none of the files to read."""
+    """Raise InputError unless features could be written there: by its ending, and to none of the files to read.
+
+    `read`: files, and folders; of a pack all files are read.
+    """
     if out.suffix.lower() not in (".npz", ".parquet"):
         raise InputError(f"--out must end in .npz or .parquet, got {out}")
     if out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
@@ -30,6 +34,11 @@ def require_feature_place(out: Path, read: list[Path]) -> None:
     require_writable(out)
     if out.resolve() in {file.resolve() for file in read}:
         raise InputError(f"--out {out} is one of the files to read; choose another name")
+    for pack in filter(is_pack, read):
+        if out.resolve().is_relative_to(pack.resolve()):
+            raise InputError(
+                f"--out {out} lies in {pack}, a pack, whose files are kept as they are; name a place outside"
+            )
 
 
 def write_features(groups: Mapping[str, NDArray[np.float32]], columns: Columns, out: Path) -> None:

@@ -86,7 +86,7 @@ def _require_options(asked: PartOptions) -> Path:
         raise InputError("--workers are processes on a Ray cluster: give --ray too")
     if asked.out is None:
         raise InputError(
-            "tables, URIs, --part-size and --ray give predictions in parts: name a folder for them by --out"
+            "tables, packs, URIs, --part-size and --ray give predictions in parts: name a folder for them by --out"
         )
     if asked.format not in (None, "parquet"):
         raise InputError(f"predictions in parts are Parquet files, not {asked.format}: leave --format out")

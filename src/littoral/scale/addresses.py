@@ -37,7 +37,15 @@ def below(folder: str, name: str) -> str:
     return posixpath.join(folder, quote(name) if _is_file(folder) else name)
 
 
-def filesystem(address: str) -> tuple[Any, str]:
+def path_of(address: str) -> str | None:
+    """The path on this machine that an address stands for; None where it is somewhere else."""
+    found = _URI.match(address)
+    if found is None:
+        return address
+    return f"/{unquote(found[2])}" if found[1].lower() in ("file://", "file://localhost") else None
+
+
+def filesystem(address: str) -> tuple[Any, Any]:
     """pyarrow's file system for an address, and the path in it, which need not exist.
 
     A URI's path is taken letter by letter, but for `file://`, where %20 is a blank.
@@ -48,7 +56,7 @@ def filesystem(address: str) -> tuple[Any, str]:
 
     found = _URI.match(address)
     if found is None:
-        return fs.LocalFileSystem(), address
+        return fs.LocalFileSystem(), os.fsencode(address)  # whatever bytes it has
     place, base = _root(found[1])
     path = unquote(found[2]) if _is_file(address) else found[2]
     return place, f"{base.rstrip('/')}/{path}"

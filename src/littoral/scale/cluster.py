@@ -78,6 +78,8 @@ def connected(address: str) -> Iterator[None]:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
+            if address == LOCAL:
+                raise InputError(f"Ray cannot start on this machine ({reason[:200]}); leave --ray out") from error
             raise InputError(
                 f"cannot join the Ray cluster at {address} ({reason[:200]}): "
                 f"this machine has to be a part of it, by `ray start --address={where}`"

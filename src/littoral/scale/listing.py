@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from littoral.errors import ImageError, InputError
+from littoral.images.pack import is_pack
 from littoral.images.sources import SUFFIXES, walk
-from littoral.scale.addresses import below, beside, filesystem, is_uri, read_address, reason
+from littoral.scale.addresses import below, beside, filesystem, is_uri, path_of, read_address, reason
 from littoral.scale.parts import Files, Rows, Source
 from littoral.scale.reading import READERS, columns_of, open_table
 
@@ -33,8 +34,8 @@ class Listing:
 
 
 def names_many(named: Sequence[str]) -> bool:
-    """Whether some of these is a table, a list or a URI, and so maybe more than there is memory for."""
-    return any(is_uri(name) or name.lower().endswith((TABLE, LIST)) for name in named)
+    """Whether some of these is a table, a list, a pack or a URI, and so maybe more than there is memory for."""
+    return any(is_uri(name) or name.lower().endswith((TABLE, LIST)) or is_pack(Path(name)) for name in named)
 
 
 def list_inputs(named: Sequence[str]) -> Listing:
@@ -91,6 +92,10 @@ def _in_store(uri: str) -> tuple[list[str], int]:
     """As `_here`, for a URI."""
     from pyarrow import fs
 
+    here = path_of(uri)
+    if here is not None and Path(here).is_dir():  # so that links are followed, or not, as in a path
+        files, others = _here(here)
+        return [below(uri, os.path.relpath(file, here)) for file in files], others
     place, path = filesystem(uri)
     try:
         about = place.get_file_info(path)

@@ -23,12 +23,13 @@ from littoral.deploy.exported import exported, file_of
 from littoral.deploy.runtime import RuntimeFileError, load
 from littoral.errors import InputError
 from littoral.files import held_alone, require_folder, write_atomically
-from littoral.scale.addresses import is_uri
+from littoral.scale.addresses import path_of
 from littoral.scale.cluster import connected, require_cluster
 from littoral.scale.listing import Listing, list_inputs
 from littoral.scale.parts import FORMAT, Manifest, Part, cut, differences, fingerprint, images_in, part_file
 from littoral.scale.pool import predicted_by_workers
 from littoral.scale.predictor import Predictor, Setting, software
+from littoral.words import path_text
 
 MANIFEST = "predictions.json"
 """The file of a folder that says what it holds. It is written first."""
@@ -88,15 +89,16 @@ def predict_parts(
     """
     require_parts(out, cluster)
     for name in named:
-        if not is_uri(name) and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
+        place = path_of(name)
+        if place is not None and Path(place).is_dir() and out.resolve().is_relative_to(Path(place).resolve()):
             raise InputError(f"--out {out} lies in {name}, whose images are to be predicted: name a folder elsewhere")
     sources = (listing := list_inputs(named)).sources
     parts = list(cut(sources, part_size))
     asked = Manifest(
         format=FORMAT,
-        model=model.name,
+        model=path_text(model.name),
         model_sha256=_sha256(file_of(model)),
-        inputs=tuple(named),
+        inputs=tuple(map(path_text, named)),
         inputs_sha256=fingerprint(sources),
         images=sum(map(images_in, sources)),
         part_size=part_size,
@@ -201,6 +203,8 @@ def _failed(file: Any, part: Part) -> int | None:
             f"{file} has {about.num_rows:,} rows, expected {_size(part):,}: delete it, and it is made anew"
         )
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    if "error" not in about.schema.names:
+        raise InputError(f"{file} has no column error, as predictions have: delete it, and it is made anew")
     errors = about.schema.names.index("error")
     return int(sum(group.num_rows - group.column(errors).statistics.null_count for group in groups))
 

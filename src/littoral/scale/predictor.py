@@ -109,7 +109,7 @@ def _rows(
     rows = len(read)
     columns = {
         "path": pyarrow.array([None if path is None else path_text(path) for path in batch.paths], text),
-        "table": pyarrow.array([batch.table] * rows, text),
+        "table": pyarrow.array([None if batch.table is None else path_text(batch.table)] * rows, text),
         "row": pyarrow.nulls(rows, pyarrow.int64())
         if batch.rows is None
         else pyarrow.array(batch.rows, pyarrow.int64()),

@@ -76,14 +76,16 @@ def open_table(table: str, folder: str) -> Any:
 
 
 def columns_of(table: str, names: Sequence[str]) -> list[str]:
-    """Those of a table's columns that are read: the one with the images, and beside bytes their paths.
+    """Those of a table's columns that are read: the one with the images, and beside bytes where they are from.
 
     Raises InputError where there is none.
     """
     found = [name for name in IMAGE_COLUMNS if name in names]
     if not found:
         raise InputError(f"{table} has no column image, uri or path: found {', '.join(names) or 'none'}")
-    return ["image", "path"] if found[0] == "image" and "path" in found else found[:1]
+    if found[0] != "image":
+        return found[:1]
+    return ["image", *[name for name in ("path", "uri") if name in found][:1]]
 
 
 def _read_rows(source: Rows, folder: str, readers: ThreadPoolExecutor) -> Iterator[Batch]:
@@ -125,8 +127,13 @@ def _rows_at_once(size: int) -> int:
 
 
 def _batch(table: str, folder: str, rows: range, columns: dict[str, list[Any]], readers: ThreadPoolExecutor) -> Batch:
-    values = [_place_or_bytes(value) for value in next(iter(columns.values()))]
-    named = columns.get("path", [None] * len(values))
+    bytes_or_places = columns.pop("image", None)
+    named = [_text(name) for column in columns.values() for name in column]
+    if bytes_or_places is None:
+        values: list[bytes | str | None] = list(named)
+    else:
+        values = [_place_or_bytes(value) for value in bytes_or_places]
+    named = named or [None] * len(values)
     paths = [value if isinstance(value, str) else name for value, name in zip(values, named, strict=True)]
     full = [_full(beside(table, value), folder) if isinstance(value, str) else value for value in values]
     return Batch(table, rows, paths, *_fetched(full, readers))
@@ -137,6 +144,13 @@ def _place_or_bytes(value: Any) -> bytes | str | None:
     if isinstance(value, dict):
         value = value.get("path") if value.get("bytes") is None else value["bytes"]
     return value if isinstance(value, bytes | str) and value != "" else None
+
+
+def _text(name: Any) -> str | None:
+    """What a table's cell says of a place, which may be a number, or text without its type; None for nothing."""
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    return None if name is None or name == "" else str(name)
 
 
 def _full(address: str, folder: str) -> str:

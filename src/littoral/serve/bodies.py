@@ -148,7 +148,7 @@ async def _in_multipart(content_type: str, body: bytes, most: int) -> list[Uploa
 
     from starlette.datastructures import Headers
 
-    parser = _InMemory(Headers({"content-type": content_type}), whole(), max_files=most + 1, max_fields=1)
+    parser = _InMemory(Headers({"content-type": content_type}), whole(), max_files=most, max_fields=1)
     try:
         form = await parser.parse()
     except UnicodeError as error:  # of a charset that is none

@@ -47,9 +47,12 @@ class Current:
             while True:
                 await asyncio.sleep(self._every)
                 mark = _mark(self._files)
-                if mark is not None and mark == before and mark != self._taken:
+                if mark == before and mark != self._taken:
                     self._taken = mark
-                    await self._take()
+                    if mark is None:
+                        self._keep(f"{' or '.join(map(str, self._files))} is gone")
+                    else:
+                        await self._take()
                 before = mark
         finally:
             if self._exporting is not None:
@@ -59,12 +62,15 @@ class Current:
         try:
             served = await asyncio.to_thread(load_served, self._place, self._threads, self._split, self._note)
         except Exception as error:  # of onnxruntime's many kinds too: whatever is wrong with it, the old one answers
-            LOG.error("model kept", extra={"told": {"model": self.served.version, "reason": str(error)}})
-            self._on_change(False)
+            self._keep(str(error))
             return
         LOG.info("model changed", extra={"told": {"before": self.served.version, "model": served.version}})
         self.served = served
         self._on_change(True)
+
+    def _keep(self, reason: str) -> None:
+        LOG.error("model kept", extra={"told": {"model": self.served.version, "reason": reason}})
+        self._on_change(False)
 
     def _note(self, process: subprocess.Popen[str]) -> None:
         self._exporting = process
