@@ -185,5 +185,13 @@ def test_the_chinese_readme_says_the_same() -> None:
         assert chinese[part] == found, f"{part} of README.md and README.zh-CN.md differ: change both"
 
 
+def test_the_list_of_benchmarks_has_figures_of_their_pages() -> None:
+    rows = re.findall(r"^\| (\[.+) \| (.+) \|$", (ROOT / "benchmarks" / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) > 10
+    for names, answer in rows:
+        pages = "".join((ROOT / "benchmarks" / page).read_text() for page in re.findall(r"\]\((.+?)\)", names))
+        assert [figure for figure in re.findall(r"\d+\.\d+", answer) if figure not in pages] == [], names
+
+
 def test_the_citation_has_the_version() -> None:
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()

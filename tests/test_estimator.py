@@ -519,3 +519,10 @@ def test_a_model_whose_answers_are_no_numbers_gives_none(few_images: ImageStore)
         next(model.model_.model.parameters()).fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^the model's answers are no numbers, so that it is of no use: train it"):
         model.predict(few_images.images)
+
+
+def test_no_images_at_all_are_told_of_in_our_words(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = fit_tiny(*arrays)
+    for call in (classifier.predict, lambda X: classifier.fit(X, [])):
+        with pytest.raises(InputError, match="X is empty: expected images, or paths of files"):
+            call([])

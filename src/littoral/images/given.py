@@ -47,6 +47,8 @@ def read_given(estimator: BaseEstimator, X: Any, reset: bool) -> NDArray[Any] | 
         values = np.asarray(X)
     except ValueError as error:
         raise InputError("the images of X are not all of one shape; resize them, or give paths of files") from error
+    if values.shape == (0,):  # such as the files of a pattern that none has
+        raise InputError("X is empty: expected images, or paths of files")
     paths = as_paths(values)
     if paths is None and values.ndim < 3:
         checked: NDArray[Any] = validate_data(estimator, X, reset=reset)
