@@ -524,5 +524,5 @@ def test_a_model_whose_answers_are_no_numbers_gives_none(few_images: ImageStore)
 def test_no_images_at_all_are_told_of_in_our_words(arrays: tuple[np.ndarray, np.ndarray]) -> None:
     classifier = fit_tiny(*arrays)
     for call in (classifier.predict, lambda X: classifier.fit(X, [])):
-        with pytest.raises(InputError, match="X is empty: expected images, or paths of files"):
+        with pytest.raises(lt.errors.InputError, match="X is empty: expected images, or paths of files"):
             call([])

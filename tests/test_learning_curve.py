@@ -212,3 +212,19 @@ def test_what_gives_no_curve_is_refused() -> None:
         fit_curve(BUDGETS, np.full((4, 5), 0.1), 0)
     with pytest.raises(InputError, match="above 0, got 0"):
         expected_error(BUDGETS, np.full((4, 5), 0.1), 0, rng)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "errors", "images"),
+    [
+        ([10.0, 30.0, 100.0], [[0.5] * 3, [0.45] * 3, [0.02] * 3], 100),
+        ([2.0, 3.0, 5.0], [[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], 1),
+    ],
+)
+def test_a_gain_may_be_as_large_as_the_error_may_be_now_and_no_larger(
+    budgets: list[float], errors: list[list[float]], images: int
+) -> None:
+    labels, of_runs = np.array(budgets), np.array(errors)
+    gain = gain_of(labels, of_runs, np.random.default_rng(0), images)
+    now = expected_error(labels, of_runs, labels.max(), np.random.default_rng(0), images)
+    assert gain.ci95[1] == now.ci95[1] <= 1

@@ -88,7 +88,11 @@ LabelsPerClass = Annotated[
     int | None, typer.Option(help="Train on this many images of each class only.", show_default="all")
 ]
 Epochs = Annotated[
-    int | None, typer.Option(help="Passes over the training images; of few images 50 batches count as one, but in `article`.", show_default="the preset's; article: 100")
+    int | None,
+    typer.Option(
+        help="Passes over the training images; of few images 50 batches count as one, but in `article`.",
+        show_default="the preset's; article: 100",
+    ),
 ]
 Steps = Annotated[
     int | None, typer.Option(help="Batches to train on, in place of --epochs.", show_default="the preset's")
