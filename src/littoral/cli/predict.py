@@ -28,7 +28,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Image files, and folders of them; in parts also .parquet and .csv tables, and URIs of all these.",
+            help="Image files, and folders of them; in parts also .parquet and .csv tables, packs, and URIs of all these.",
             show_default=False,
         ),
     ],
@@ -49,7 +49,7 @@ def predict(
             min=1,
             help="Write Parquet files of so many images into the folder --out: then memory does not grow with the "
             "images, and the same command goes on after a break.",
-            show_default="20,000 for tables, URIs and --ray; else one file",
+            show_default="20,000 for tables, packs, URIs and --ray; else one file",
         ),
     ] = None,
     ray: Annotated[
@@ -82,7 +82,7 @@ def predict(
     Images are brought to the size that the model was trained with, as a whole. They have to look like its training
     images: MNIST's digits are white on black, so black ink on white paper has to be inverted first.
 
-    Tables, URIs, --part-size and --ray: predictions in parts, by the exported form of the model, see docs/scale.md.
+    Tables, packs, URIs, --part-size and --ray: predictions in parts, by the exported form of the model, see docs/scale.md.
 
     Example: littoral predict digits.safetensors photo.png more/ --top 3
     """
