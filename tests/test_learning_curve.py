@@ -228,3 +228,27 @@ def test_a_gain_may_be_as_large_as_the_error_may_be_now_and_no_larger(
     gain = gain_of(labels, of_runs, np.random.default_rng(0), images)
     now = expected_error(labels, of_runs, labels.max(), np.random.default_rng(0), images)
     assert gain.ci95[1] == now.ci95[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("means", "images", "deviation"),
+    [([0.5, 0.3, 0.22], 1000, (0.22 * 0.78 / 1000) ** 0.5), ([0.3, 0.1, 0.005], 100, 1 / 100)],
+)
+def test_seeds_that_agree_leave_unknown_what_so_few_images_do(
+    means: list[float], images: int, deviation: float
+) -> None:
+    """Three budgets, which a curve passes through: at the last one, the interval is that of its own mean of 3 seeds."""
+    errors, seeds = np.array(means)[:, None].repeat(3, 1), 3
+    found = expected_error(BUDGETS[:3], errors, 100, np.random.default_rng(0), images)
+    off = 1.96 * deviation / seeds**0.5
+    assert found.ci95 == pytest.approx((max(means[-1] - off, 0), means[-1] + off), abs=0.1 * off)
+
+
+def test_seeds_that_scatter_as_much_as_images_would_leave_no_more_unknown() -> None:
+    means = np.array([0.5, 0.3, 0.2])
+    errors = means[:, None] + np.sqrt(means * (1 - means) / 500)[:, None] * [0, 1, -1]  # as errors on 500 images do
+
+    def interval(images: int) -> tuple[float, float]:
+        return expected_error(BUDGETS[:3], errors, 100, np.random.default_rng(0), images).ci95
+
+    assert interval(600) == interval(MANY) != interval(400)

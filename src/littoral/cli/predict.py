@@ -28,7 +28,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Image files, and folders of them; in parts also .parquet and .csv tables, packs, and URIs of all these.",
+            help="Image files, and folders of them; in parts also .parquet and .csv tables, packs, URIs of all these.",
             show_default=False,
         ),
     ],
@@ -82,7 +82,7 @@ def predict(
     Images are brought to the size that the model was trained with, as a whole. They have to look like its training
     images: MNIST's digits are white on black, so black ink on white paper has to be inverted first.
 
-    Tables, packs, URIs, --part-size and --ray: predictions in parts, by the exported form of the model, see docs/scale.md.
+    Tables, packs, URIs, --part-size and --ray: predictions in parts, by the model's exported form, see docs/scale.md.
 
     Example: littoral predict digits.safetensors photo.png more/ --top 3
     """
