@@ -87,7 +87,7 @@ def test_mean_squares_equal_those_of_statsmodels() -> None:
 @pytest.mark.parametrize(
     ("of_seeds", "of_images", "rest", "shape", "variance", "df"),
     [
-        (5.0, 3.0, 2.0, (4, 6), 6.0, 6**2 / (5**2 / 3 + 3**2 / 5 + 2**2 / 15)),  # Satterthwaite
+        (5.0, 3.0, 1.5, (4, 6), 6.5, 6.5**2 / (5**2 / 3 + 3**2 / 5 + 1.5**2 / 15)),  # Satterthwaite
         (1.0, 2.0, 2.5, (4, 6), 2.0, 5),  # less than one of them: the larger, with its own degrees of freedom
         (2.0, 1.0, 2.5, (4, 6), 2.0, 3),
         (1.0, 1.0, 1.5, (4, 6), 1.0, 3),
