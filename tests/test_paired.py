@@ -228,6 +228,7 @@ def test_an_outcome_needs_both_a_small_p_and_an_interval_beside_nothing() -> Non
     assert outcome(replace(FUSED, ci95=(-0.0008, 0.0034))) == "open"
     much = replace(FUSED, difference=-0.31, ci95=(-0.4, -0.2))
     assert verdict(much) == "fused worse by 31.00 points (20.00 to 40.00)"
+    assert verdict(replace(much, difference=0.31, ci95=(0.2, 0.4))) == "fused better by 31.00 points (20.00 to 40.00)"
     assert "none can be excluded" in verdict(replace(much, ci95=(-1.0, 0.2)))
 
 
