@@ -183,6 +183,7 @@ def test_normalising_keeps_maps_for_a_fusion_that_takes_them() -> None:
 
 @pytest.mark.parametrize("make", [SumConfig, GatedConfig, BilinearConfig])
 def test_a_width_that_cannot_be_is_refused(make: type[FusionConfig]) -> None:
+    assert make(1) == make(width=1)
     with pytest.raises(InputError, match="fusion needs positive sizes"):
         make(0)
     with pytest.raises(InputError, match="fusion needs positive sizes"):
