@@ -125,6 +125,10 @@ def test_a_part_has_each_class_in_turn_and_the_small_ones_whole() -> None:
     assert each_class_in_turn(labels, 5).tolist() == [0, 1, 5, 6, 7]
     assert each_class_in_turn(labels, 6).tolist() == [0, 1, 2, 5, 6, 7]
     assert each_class_in_turn(labels, 99).tolist() == list(range(8))
+    many = np.random.default_rng(0).integers(0, 3, 2000)  # so many that a quick sort would lose their order
+    turns = [(int((many[:row] == many[row]).sum()), row) for row in range(len(many))]
+    for at_most in (300, 301):
+        assert each_class_in_turn(many, at_most).tolist() == sorted(row for _, row in sorted(turns)[:at_most])
 
 
 @pytest.mark.parametrize("seed", range(10))
