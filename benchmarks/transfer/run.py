@@ -201,7 +201,7 @@ def page() -> None:
         cells += 1
         means = [f"{np.mean([float(row[name]) for row in own]):.1f}" for name in names]
         chosen = [row["best_group"].removeprefix("deep_") for row in own]
-        most = sorted(set(chosen), key=lambda group: -chosen.count(group))
+        most = sorted(set(chosen), key=lambda group: (-chosen.count(group), group))
         words = ", ".join(f"{group} {chosen.count(group)}" for group in most) if budget != "1" else "none can be"
         accuracies.append(f"| {data} | {budget} | **{means[0]}** | {' | '.join(means[1:])} | {words} |")
         told = [
