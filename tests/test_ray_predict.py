@@ -399,6 +399,7 @@ def test_it_does_not_wait_for_a_cluster_whose_last_machine_is_gone(
             os.kill(worker, signal.SIGKILL)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a file may have been opened in this very moment
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_goes_on(
     call: Call, cluster: Cluster, exported: Path, table: Path, tmp_path: Path
 ) -> None:

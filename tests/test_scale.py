@@ -167,6 +167,7 @@ def test_what_goes_wrong_there_is_said_here(cluster: Cluster, few_images: ImageS
         torch.set_num_threads(1)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a file may have been opened in this very moment
 def test_ctrl_c_keeps_what_is_finished(
     cluster: Cluster, call: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

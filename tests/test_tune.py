@@ -103,6 +103,7 @@ def test_what_trains_nothing_is_not_tuned(
     assert err.endswith(f"tiny; preset {preset} trains nothing that could be tuned\n")
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a file may have been opened in this very moment
 def test_ctrl_c_keeps_the_candidates_for_the_same_search(
     call: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
