@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save
 
 from littoral.images.store import ImageStore
 
@@ -191,15 +193,16 @@ def test_a_head_that_is_too_long_is_refused_and_one_that_never_ends_is_left(expo
         opened.close()
 
 
-def test_it_stops_in_one_line_while_a_model_is_exported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["m.safetensors", "m"])
+def test_it_stops_in_one_line_while_a_model_is_exported(tmp_path: Path, name: str) -> None:
     from test_export import trained
 
     from littoral.model_file import save_model
     from littoral.training.presets import PRESETS, get_arm
 
-    save_model(trained(get_arm(PRESETS["tiny"], "fused", (1, 28, 28), 10)), tmp_path / "m.safetensors")
+    save_model(trained(get_arm(PRESETS["tiny"], "fused", (1, 28, 28), 4)), tmp_path / name)
     (tmp_path / "between").mkdir()
-    command = [sys.executable, "-m", "littoral", "serve", str(tmp_path / "m.safetensors"), "--port", "0"]
+    command = [sys.executable, "-m", "littoral", "serve", str(tmp_path / name), "--port", "0"]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "between")}
     ) as process:
@@ -220,9 +223,11 @@ def test_a_place_that_is_taken_and_a_weak_key_are_one_line(
     assert "choose another --host or --port" in err
     code, _, err = call("serve", exported, "--port", "99999")
     assert (code, err.endswith("; see `littoral serve --help`\n")) == (2, True)
-    code, _, err = call("serve", tmp_path / "m.safetensors", "--split", "--port", "0")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "`littoral export --split` wrote" in err
+    (tmp_path / "model").write_bytes(save({"w": np.zeros(2, np.float32)}))  # a model file by its content
+    for name in ("m.safetensors", "model"):
+        code, _, err = call("serve", tmp_path / name, "--split", "--port", "0")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "`littoral export --split` wrote" in err
     (tmp_path / "key").write_text("short\n")
     code, _, err = call("serve", exported, "--api-key-file", tmp_path / "key")
     assert (code, "8 or more" in err) == (2, True)

@@ -46,7 +46,8 @@ JOBS = (
     ("swift", "fashion-mnist"),
 )
 EPOCHS = {"article": 3}
-EXPORTS = source_hash("deploy", "evaluation/exits.py")
+STEPS = "export folded halves int8 measure network onnx_file parity peak preprocessing runtime split trimmed"
+EXPORTS = source_hash(*(f"deploy/{step}.py" for step in STEPS.split()), "evaluation/exits.py")
 """What decides the files and their time, given a trained model; `code` is what trained it."""
 MAX_DROP = 0.0005
 TIMED = 1000

@@ -40,6 +40,7 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
 
     Raises InputError for options that do not go together, and Interrupted, which says what is kept.
     """
+    from littoral.deploy.exported import is_model_file
     from littoral.scale.parts import PART_SIZE
     from littoral.scale.predict import Cluster, finished, predict_parts
 
@@ -52,7 +53,7 @@ def predict_in_parts(model: Path, paths: Sequence[str], asked: PartOptions) -> i
             say(f"{count(listing.passed, 'file')} passed over: hidden or no images")
         if found and not asked.quiet:
             say(f"{out}: {found:,} of {count(parts, 'part')} found")
-        if found < parts and model.suffix == ".safetensors" and not asked.quiet:
+        if found < parts and is_model_file(model) and not asked.quiet:
             say("exporting the model first: a minute or so, several for large models")
 
     with bar("predicting", asked.quiet) as on_progress:

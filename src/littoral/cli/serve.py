@@ -66,6 +66,7 @@ def serve(
         from littoral.serve.server import listen, log_to_stderr, run_server
     except ModuleNotFoundError as error:
         raise InputError(f"serving needs {error.name}: pip install 'littoral[serve]'") from error
+    from littoral.deploy.exported import is_model_file
     from littoral.serve.settings import Limits
 
     give_back_freed_memory()
@@ -75,7 +76,7 @@ def serve(
         raise InputError(f"--root-path begins with / and does not end with one, such as /digits, got {root_path}")
     opened = listen(host, port)
     with opened:
-        if model.suffix == ".safetensors" and not split:  # a model file has no split, which is said at once
+        if is_model_file(model) and not split:  # a model file has no split, which is said at once
             say("exporting the model first: a minute or so, several for large models")
         service = Service(model, limits, threads or max(1, cores() - 1), split)
         if key is None and host not in HERE_ONLY:

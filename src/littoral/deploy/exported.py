@@ -18,8 +18,18 @@ from littoral.errors import InputError
 PAGE_FILE = "model.json"
 """What a page that lies beside an exported model knows of it."""
 
-MODEL_SUFFIX = ".safetensors"
-"""How a model file ends, which has to be exported."""
+
+def is_model_file(place: Path) -> bool:
+    """Whether `place` is a model file, which has to be exported: by its ending, else by how safetensors begin."""
+    if place.suffix == ".safetensors":
+        return True
+    try:
+        if not place.is_file():
+            return False
+        with open(place, "rb") as file:
+            return file.read(9)[4:] == b"\0\0\0\0{"  # the high half of the header's length, then the header
+    except OSError:  # whoever loads it says why
+        return False
 
 
 @contextmanager
@@ -31,7 +41,7 @@ def exported(
     That takes a minute; `exporting` is told of the process that does it, so that it can be ended. Raises InputError for
     a model file that cannot be exported.
     """
-    if place.suffix != MODEL_SUFFIX:
+    if not is_model_file(place):
         yield place
         return
     with TemporaryDirectory(prefix="littoral-exported-") as folder:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydantic import TypeAdapter
 
-from littoral.deploy.exported import MODEL_SUFFIX, exported
+from littoral.deploy.exported import exported, is_model_file
 from littoral.deploy.runtime import MODEL_FILE, Model, RuntimeFileError, SplitModel, load, load_split
 from littoral.errors import InputError
 from littoral.specs import ImageSpec
@@ -60,13 +60,13 @@ class Served:
 def load_served(
     place: Path, threads: int, split: bool = False, exporting: Callable[[subprocess.Popen[str]], None] | None = None
 ) -> Served:
-    """The model at `place`: an exported folder or file, or a model file (.safetensors), which takes a minute.
+    """The model at `place`: an exported folder or file, or a model file, which takes a minute.
 
     `split`: of a folder, the two files of a split answer. `exporting`: told of the process that exports a model file,
     so that it can be ended. The model has answered once when this returns. Raises InputError for what is none of these,
     or is broken.
     """
-    if split and place.suffix == MODEL_SUFFIX:
+    if split and is_model_file(place):
         raise InputError(f"a split is served from a folder that `littoral export --split` wrote, got {place}")
     with exported(place, threads, exporting) as form:
         return _loaded(form, threads, split)
