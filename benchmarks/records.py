@@ -19,11 +19,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
 
 import littoral
+from littoral.evaluation.intervals import mean_over_seeds
 from littoral.training import votes
 from littoral.training.loop import Silent
 from littoral.training.presets import get_arm, get_preset
@@ -156,6 +158,16 @@ def write_page(
         for readme in (SOURCE.parents[1] / name for name in ("README.md", "README.zh-CN.md")):
             before, rest = readme.read_text().split(start)
             readme.write_text(f"{before}{start}\n" + "\n".join(block) + f"\n{end}{rest.split(end, 1)[1]}")
+
+
+def points_ahead(first: list[dict[str, str]], second: list[dict[str, str]]) -> str:
+    """How many points of accuracy the first runs are ahead, over the seeds of both; 95 % interval over these."""
+    theirs = {row["seed"]: float(row["accuracy"]) for row in second}
+    ahead = [100 * (float(row["accuracy"]) - theirs[row["seed"]]) for row in first if row["seed"] in theirs]
+    if len(ahead) < 2:
+        return "too few seeds"
+    low, high = mean_over_seeds(ahead)
+    return f"{mean(ahead):+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def append_row(path: Path, row: dict[str, str]) -> None:

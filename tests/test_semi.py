@@ -73,19 +73,30 @@ def test_how_sure_a_share_is() -> None:
     np.testing.assert_allclose(semi.sureness(shares), [1, 0, 1 - np.log(2) / np.log(3)], atol=1e-9)
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> presets.Preset:
-    """few, made short enough for a test."""
+def brief(steps: int) -> presets.Preset:
+    """few, of so many steps in each of its trainings."""
     few = presets.get_preset("few")
     assert few.unlabelled is not None
-    brief = replace(
+    return replace(
         few,
-        recipe=replace(few.recipe, steps=60, batch_size=32),
-        unlabelled=replace(few.unlabelled, epochs=None, steps=60, batch_size=32),
+        recipe=replace(few.recipe, steps=steps, batch_size=32),
+        unlabelled=replace(few.unlabelled, epochs=None, steps=steps, batch_size=32),
     )
-    monkeypatch.setattr(presets, "PRESETS", presets.PRESETS | {"few": brief})
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> presets.Preset:
+    """few, long enough to learn something from five labels a class."""
     monkeypatch.setattr(semi, "CHECK_SHARE", 1.0)
-    return brief
+    return brief(60)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> presets.Preset:
+    """few, where nothing hangs on what it learns; commands and estimators find it under its name."""
+    monkeypatch.setattr(semi, "ROUNDS", 1)
+    monkeypatch.setattr(presets, "PRESETS", presets.PRESETS | {"few": (chosen := brief(4))})
+    return chosen
 
 
 def fit(preset: presets.Preset, store: ImageStore, unlabelled: np.ndarray, seed: int = 0) -> TrainedModel:
@@ -118,9 +129,6 @@ def test_they_help_on_digits_and_the_record_says_so(
     assert found["used"]
     assert found["held_out"] == 50
     assert found["spread"] >= found["alone"]
-    again = fit(short, labelled, others)
-    for name, value in helped.model.state_dict().items():
-        assert torch.equal(value, again.model.state_dict()[name])
 
 
 def test_they_are_left_out_where_the_check_finds_that_they_hurt(
@@ -137,17 +145,20 @@ def test_they_are_left_out_where_the_check_finds_that_they_hurt(
 
 
 def test_one_label_a_class_cannot_be_checked(
-    short: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore]
+    hasty: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore]
 ) -> None:
     labelled, others, _ = digits
     one = labelled.subset(np.arange(0, 50, 5))
-    found = fit(short, one, others[:60]).record["unlabelled"]
+    trained, again = (fit(hasty, one, others[:60]) for _ in range(2))
+    found = trained.record["unlabelled"]
     assert found["used"]
     assert found["held_out"] is None
+    for name, value in trained.model.state_dict().items():  # the same seed, the same weights
+        assert torch.equal(value, again.model.state_dict()[name])
 
 
 def test_images_that_belong_together_are_on_one_side_of_the_check(
-    short: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore], monkeypatch: pytest.MonkeyPatch
+    hasty: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two people wrote the digits: the check is one from the other. Of one alone there is nothing to check."""
     labelled, others, _ = digits
@@ -160,18 +171,16 @@ def test_images_that_belong_together_are_on_one_side_of_the_check(
         return np.zeros((len(images), 10))
 
     monkeypatch.setattr(semi, "predict_probabilities", kept)
-    monkeypatch.setattr(semi, "ROUNDS", 1)
-    brief = replace(short, recipe=replace(short.recipe, steps=2), unlabelled=short.recipe.lasting(steps=2))
-    found = fit(brief, replace(labelled, groups=people), others[:60]).record["unlabelled"]
+    found = fit(hasty, replace(labelled, groups=people), others[:60]).record["unlabelled"]
     assert found["held_out"] == 50
     assert sorted(sides, key=min) == [{0}, {1}]
-    alone = fit(brief, replace(labelled, groups=0 * people), others[:60]).record["unlabelled"]
+    alone = fit(hasty, replace(labelled, groups=0 * people), others[:60]).record["unlabelled"]
     assert alone["used"]
     assert alone["held_out"] is None
 
 
 def test_rows_without_a_label_in_python(
-    short: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore]
+    hasty: presets.Preset, digits: tuple[ImageStore, np.ndarray, ImageStore]
 ) -> None:
     labelled, others, _ = digits
     X = np.concatenate([np.asarray(labelled.images), others[:200]])
@@ -185,7 +194,7 @@ def test_rows_without_a_label_in_python(
 
 
 def test_the_command_trains_on_the_rest_and_on_a_folder(
-    short: presets.Preset, small: ImageStore, tmp_path: Path, call: Callable[..., tuple[int, str, str]]
+    hasty: presets.Preset, small: ImageStore, tmp_path: Path, call: Callable[..., tuple[int, str, str]]
 ) -> None:
     from PIL import Image
 
@@ -208,7 +217,7 @@ def test_the_command_trains_on_the_rest_and_on_a_folder(
 
 
 def test_a_model_is_not_judged_on_images_that_it_was_trained_on_without_their_labels(
-    short: presets.Preset,
+    hasty: presets.Preset,
     digits: tuple[ImageStore, np.ndarray, ImageStore],
     tmp_path: Path,
     call: Callable[..., tuple[int, str, str]],
@@ -235,10 +244,10 @@ def test_a_model_is_not_judged_on_images_that_it_was_trained_on_without_their_la
 
 
 def test_images_of_a_built_in_set_are_known_by_its_name(
-    short: presets.Preset, few_images: ImageStore, small: ImageStore, tmp_path: Path
+    hasty: presets.Preset, few_images: ImageStore, small: ImageStore, tmp_path: Path
 ) -> None:
     others = np.concatenate([rest_of(few_images, 0, 1), small.images[200:205]])
-    asked = (few_images, short, "fused", short.recipe, tmp_path / "m", 0, 1, torch.device("cpu"), Silent(), False)
+    asked = (few_images, hasty, "fused", hasty.recipe, tmp_path / "m", 0, 1, torch.device("cpu"), Silent(), False)
     record = fit_file(*asked, unlabelled=others).record
     assert record["unlabelled"]["images"] == 95
     seen = seen_in(ImageStore(others, np.zeros(95, np.int64), ("a",)), record["trained_on_unlabelled"])

@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
-from littoral.training import run, votes
+from littoral.training import run, semi, votes
 from littoral.training.loop import Plan, Silent, train
 from littoral.training.presets import get_preset
 from littoral.training.recipe import Balance
@@ -75,10 +75,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(
-    store: ImageStore, arm: str, preset: str = "swift", balance: Balance = "none", **settings: object
+    store: ImageStore, arm: str, preset: str = "swift", balance: Balance = "none", steps: int = 60, **settings: object
 ) -> TrainedModel:
     chosen = get_preset(preset)
-    recipe = replace(chosen.recipe.lasting(steps=60, balance=balance), batch_size=32, votes="learned")
+    recipe = replace(chosen.recipe.lasting(steps=steps, balance=balance), batch_size=32, votes="learned")
     return fit_arm(chosen, arm, recipe, store, 3, CPU, Silent(), **settings)
 
 
@@ -157,8 +157,9 @@ class Told(Silent):
 
 @pytest.mark.usefixtures("short")
 def test_votes_are_followed_as_one_training_before_the_network(small: ImageStore) -> None:
-    chosen, told = get_preset("few"), Told()
-    fit_arm(chosen, "fused", chosen.recipe.lasting(steps=150), small.subset(np.arange(100)), 3, CPU, told)
+    chosen, told = get_preset("swift"), Told()
+    recipe = replace(chosen.recipe.lasting(steps=150), batch_size=32, votes="learned")
+    fit_arm(chosen, "fused", recipe, small.subset(np.arange(100)), 3, CPU, told)
     assert [(plan.purpose, plan.steps) for plan in told.plans] == [("votes", 30), ("", 120)]
     assert told.steps == [10, 20, 30, *range(10, 130, 10)]
 
@@ -208,8 +209,11 @@ def test_images_of_weight_0_have_no_say_in_votes(small: ImageStore) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_with_images_without_a_label_the_votes_are_not_learned(small: ImageStore) -> None:
-    model = fitted(small.subset(np.arange(100)), "fused", "few", unlabelled=small.images[100:140])
+def test_with_images_without_a_label_the_votes_are_not_learned(
+    small: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(semi, "ROUNDS", 1)
+    model = fitted(small.subset(np.arange(100)), "fused", "few", steps=6, unlabelled=small.images[100:140])
     assert "votes" not in model.record
     assert model.recipe.votes == "fixed"
     assert model.model.votes.tolist() == pytest.approx([0.5, 1 / 6, 1 / 6, 1 / 6])
