@@ -147,7 +147,7 @@ def test_two_runs_may_build_the_same_entry_at_once(photos: Path, folder_of_its_o
     runs = [context.Process(target=build, args=(str(photos), barrier, results)) for _ in range(3)]
     for run in runs:
         run.start()
-    found = {results.get(timeout=60) for _ in runs}
+    found = {results.get(timeout=200) for _ in runs}
     for run in runs:
         run.join()
     assert found == {load_data(str(photos)).store.fingerprint()}
