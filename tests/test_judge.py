@@ -90,5 +90,18 @@ def test_three_seeds_say_what_new_seeds_would_do(own_images: bool) -> None:
     many = arm("fused", 0.9, SEEDS, own_images)
     assert many.ci95_over == "seeds"
     assert many.ci95 == pytest.approx(mean_over_seeds([run.accuracy for run in many.runs]))
-    tested = "each on test images of its own" if own_images else "on the same test images"
+    tested = "each on a test part of its own" if own_images else "on the same test images"
     assert intervals_in_words(3, one_test_set([many])) == f"of the mean over 3 seeds, {tested}"
+
+
+def test_seeds_that_share_their_test_images_count_as_these_images_do() -> None:
+    """Twenty runs of one network, each tested on a random fifth of the same 200 images."""
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(300):
+        right = rng.random(200) < 0.8
+        parts = [rng.permutation(200)[:40] for _ in range(20)]
+        runs = [Run(0, right[part].mean(), 40, (0.0, 1.0), 0.0, 0.0, 1.0, part, right[part]) for part in parts]
+        low, high = Arm("fused", 1, 1, Latency(1e-3, 1e-4), tuple(runs)).ci95
+        held.append(low <= 0.8 <= high)
+    assert np.mean(held) > 0.92
