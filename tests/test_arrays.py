@@ -152,7 +152,9 @@ def test_weights_are_the_product() -> None:
     assert counted(targets, [2, 2, 9, 2], None).weights is None  # all that count count alike
     assert counted(targets, [1, 2, 3, 4], {"a": 10}).weights.tolist() == [10, 2, 40]
     assert counted(targets, None, "balanced").weights.tolist() == [0.75, 1.5, 0.75]
-    for wrong in ({"c": 1}, "b", 3):
+    with pytest.raises(InputError, match="class_weight names 'c', which is no label; they are a, b"):
+        counted(targets, None, {"c": 1})
+    for wrong in ("b", 3):
         with pytest.raises(InputError, match=r"class_weight must be None.*for the labels a, b"):
             counted(targets, None, wrong)
     with pytest.raises(InputError, match="finite numbers from 0 up"):

@@ -8,6 +8,7 @@ import pickletools
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
 
 import littoral as lt
+from littoral import calibrate
+from littoral.errors import InputError
+from littoral.held_out import held_parts
 from littoral.images.store import ImageStore
-from littoral.model_file import save_model
+from littoral.model_file import model_bytes, save_model
 from littoral.training import presets
 from littoral.training.loop import Plan, Silent
 
@@ -331,8 +335,23 @@ def test_numbers_outside_the_range_are_clipped(arrays: tuple[np.ndarray, np.ndar
     images, labels = arrays
     classifier = fit_tiny(images / 255, labels)
     assert classifier.model_.image.value_range == (0.0, 1.0)
-    far = np.where(images > 99, 1e300, -5.0)
-    assert np.array_equal(classifier.predict_proba(far), classifier.predict_proba((images > 99) * 1.0))
+    near = np.where(images > 99, 2.0, -0.5)
+    assert np.array_equal(classifier.predict_proba(near), classifier.predict_proba((images > 99) * 1.0))
+    wild, clipped = images / 255, images / 255
+    wild[:, :1], clipped[:, :1] = 1e300, 1.0  # one row of 28
+    assert np.array_equal(classifier.predict_proba(wild), classifier.predict_proba(clipped))
+
+
+def test_numbers_on_another_scale_are_refused(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    classifier = fit_tiny(images / 255, labels)
+    with pytest.raises(
+        InputError, match=r"fitted on numbers from 0 to 1, and \d+% of these lie far outside, from 0 to 2"
+    ):
+        classifier.predict(images)
+    rows = [*labels[:600].tolist(), *[None] * 40]
+    with pytest.raises(InputError, match="lie far outside"):  # of rows without a label too
+        fit_tiny(np.concatenate([images[:600] / 255, images[600:] * 1.0]), rows)
 
 
 def test_features_of_a_fit_are_forgotten_by_the_next(arrays: tuple[np.ndarray, np.ndarray]) -> None:
@@ -526,3 +545,141 @@ def test_no_images_at_all_are_told_of_in_our_words(arrays: tuple[np.ndarray, np.
     for call in (classifier.predict, lambda X: classifier.fit(X, [])):
         with pytest.raises(lt.errors.InputError, match="X is empty: expected images, or paths of files"):
             call([])
+
+
+def test_fits_at_once_in_threads_are_those_one_after_the_other(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays[0][:100], arrays[1][:100]
+
+    def answers(seed: int) -> bytes:
+        classifier = lt.FusionClassifier("tiny", steps=20, random_state=seed)
+        return classifier.fit(images, labels).predict_proba(images).tobytes()
+
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(answers, range(3)))
+    assert together == [answers(seed) for seed in range(3)]
+
+
+def test_groups_are_kept_together_where_images_are_held_out(
+    arrays: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 64 people drew ten digits; a row without a label and one of weight 0 are of somebody too."""
+    images, labels = arrays
+    people = np.array([f"person {number}" for number in np.arange(640) // 10])
+    y, weights = [None, *labels[1:].tolist()], np.arange(640) != 1
+    seen = []
+
+    def watched(store: ImageStore, *rest: object) -> list[np.ndarray]:
+        seen.append((store.groups, held_parts(store, *rest)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(calibrate, "held_parts", watched)
+    classifier = lt.FusionClassifier("tiny", steps=2, random_state=0, calibrate="folds")
+    classifier.fit(images, y, sample_weight=weights, groups=people)
+    ((groups, parts),) = seen
+    assert len(groups) == 638
+    assert len(np.unique(groups)) == 64
+    for part in parts:
+        rest = np.setdiff1d(np.arange(638), part)
+        assert not set(groups[part]) & set(groups[rest])
+    for said, wrong in {
+        "row 0 has no group": [None, *people[1:]],
+        r"groups must be one value a row, shape \(640,\), got shape \(639,\)": people[1:],
+        "none may be missing": [{}] * 640,
+    }.items():
+        with pytest.raises(InputError, match=said):
+            classifier.fit(images, labels, groups=wrong)
+
+
+def test_a_model_has_the_same_bytes_each_time(fitted: lt.FusionClassifier) -> None:
+    """As a cache of joblib asks, which knows a fitted classifier by its pickle."""
+    assert len({model_bytes(fitted.model_) for _ in range(8)}) == 1
+    assert len({pickle.dumps(fitted) for _ in range(8)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        ("a.png", "X is one path, 'a.png': expected a list"),
+        (["a.png", None], "row 1 of X is None, while others are paths"),
+        (pd.DataFrame({"path": ["a.png", "b.png"]}), "X is a table of one column of paths"),
+        (torch.zeros(2, 8, 8, requires_grad=True), "X cannot be read as an array of numpy"),
+        (ImageStore(np.zeros((2, 4, 4, 1), np.uint8), np.arange(2), ("a", "b")), "give its .images as X"),
+    ],
+)
+def test_what_is_nearly_images_is_told_of_in_one_sentence(X: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        lt.FusionClassifier("tiny", steps=1).fit(X, [0, 1])
+
+
+def test_a_column_of_images_is_taken(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = arrays
+    column = pd.Series(list(images[:50]))
+    np.testing.assert_array_equal(
+        fit_tiny(column, labels[:50]).predict_proba(column),
+        fit_tiny(images[:50], labels[:50]).predict_proba(images[:50]),
+    )
+    with pytest.raises(InputError, match="not all of one shape"):
+        fit_tiny([images[0], images[1][1:]], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"arm": ["fused"]}, "arm must be the name of one"),
+        ({"tune": np.arange(3)}, "tune must be None or one of"),
+        ({"calibrate": np.arange(3)}, "calibrate must be one of"),
+        ({"class_weight": {99: 2}}, "class_weight names 99, which is no label"),
+        ({"unlabelled": "-1"}, "unlabelled is '-1', text, and the labels are int64"),
+        ({"unlabelled": False}, "unlabelled is False, a truth value"),
+        ({"unlabelled": [-1]}, "unlabelled must be one value"),
+    ],
+)
+def test_odd_parameters_are_refused(settings: dict, said: str, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(InputError, match=said):
+        lt.FusionClassifier("tiny", steps=1).set_params(**settings).fit(arrays[0][:50], arrays[1][:50])
+
+
+def test_an_observer_has_methods(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(InputError, match=r"observer must have the methods of lt\.Observer"):
+        lt.FusionClassifier("tiny", steps=1).fit(*arrays, observer=print)
+
+
+def test_what_is_missing_in_a_column_of_pandas_may_mark_a_row(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    y = pd.Series(arrays[1][:100], dtype="Int64")
+    y[3] = pd.NA
+    found = lt.FusionClassifier("tiny", steps=1, unlabelled=pd.NA).fit(arrays[0][:100], y)
+    assert found.classes_.dtype == np.int64
+    assert found.classes_.tolist() == sorted(set(arrays[1][:100]))
+
+
+def test_labels_that_are_alike_as_text_are_refused(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(InputError, match="labels must differ as text, got 2 with 1 names"):
+        lt.FusionClassifier("tiny", steps=1).fit(arrays[0][:2], ["a\0", "a"])
+
+
+def test_a_model_is_saved_over_no_file_of_another_kind(fitted: lt.FusionClassifier, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"a photograph")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for name, said in {
+        "photo.png": "is no littoral model file",
+        "circle": "cannot write",
+        "a\0": "cannot write",
+    }.items():
+        with pytest.raises(InputError, match=said):
+            fitted.save(tmp_path / name)
+    assert (tmp_path / "photo.png").read_bytes() == b"a photograph"
+    for name in ("x" * 300, "a\0"):
+        with pytest.raises(lt.ModelFileError):
+            lt.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("preset", 5), ("tuning", 3), ("tuning", {"a": 1}), ("feature_names", 3), ("label_type", ["int8"]), ("seed", "0")],
+)
+def test_a_record_of_other_types_is_refused(
+    name: str, value: object, fitted: lt.FusionClassifier, tmp_path: Path
+) -> None:
+    save_model(replace(fitted.model_, record=fitted.model_.record | {name: value}), tmp_path / "m")
+    with pytest.raises(lt.ModelFileError, match=f"unusable metadata at record.{name}"):
+        lt.load(tmp_path / "m")

@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 import os
+import threading
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -22,12 +23,13 @@ from littoral.errors import InputError, ModelFileError
 from littoral.held_out import WAYS, Way
 from littoral.images.arrays import whole_shape
 from littoral.images.given import kept_if_ended, pixels_in_form, read_given, rows_of, training_store
-from littoral.images.labels import counted, read_targets
+from littoral.images.labels import counted, read_groups, read_targets
 from littoral.images.load import LARGEST
 from littoral.images.seen import remember
-from littoral.model_file import load_model, model_bytes, model_from_bytes, save_model
+from littoral.model_file import load_model, model_bytes, model_from_bytes, require_model_place, save_model
 from littoral.nn.inference import predict_answers
 from littoral.nn.plain_torch import plain_torch
+from littoral.training import presets
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
 from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_length, require_weights
@@ -35,6 +37,9 @@ from littoral.training.recipe import Recipe
 from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm, require_seed
 from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
+
+ONE_FIT = threading.RLock()
+"""Held while a network is trained: two that drew from torch's one generator by turns would not repeat."""
 
 
 class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -108,7 +113,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_error = max_error
         self.tune = tune
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, observer: Observer | None = None, groups: Any = None
+    ) -> Self:
         """Train on images X and labels y (n) of any one type; `sample_weight` (n): how much each image counts.
 
         Rows whose weight, or whose class's, is 0 are left out before anything looks at them, as if they had not been
@@ -117,16 +124,26 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         `observer`: who is told how the training goes, such as an experiment tracker.
 
+        `groups` (n): the person or thing that each image shows, where several show one. Images of one group are then
+        kept together where some are held out: for the calibration, the choice of `auto`, the trial of `tune`, the votes
+        of heads and the check of images without a label. Without it these are surer than new people or things allow.
+
+        In threads, one fit waits for the other.
+
         X: (n, height, width) or (n, height, width, 1 or 3), or (n, features) flattened, or n paths (str or Path). uint8
         is taken as the pixels that it is; of other numbers the smallest becomes 0 and the largest 255.
 
         Raises InputError (a ValueError) for images, labels, weights or parameters that cannot be used; for flattened X
         scikit-learn's own ValueError and TypeError. Where it fails or is interrupted, what an earlier fit made stays.
         """
-        with plain_torch(), kept_if_ended(self):
-            return self._fitted(X, y, sample_weight, observer)
+        with ONE_FIT, plain_torch(), kept_if_ended(self):
+            return self._fitted(X, y, sample_weight, observer, groups)
 
-    def _fitted(self, X: Any, y: Any, sample_weight: Any, observer: Observer | None) -> Self:
+    def _fitted(self, X: Any, y: Any, sample_weight: Any, observer: Observer | None, groups: Any) -> Self:
+        if not isinstance(self.arm, str):
+            raise InputError(f"arm must be the name of one, got {self.arm!r}")
+        if observer is not None and not all(hasattr(observer, name) for name in ("on_start", "on_steps", "on_epoch")):
+            raise InputError(f"observer must have the methods of lt.Observer, got {observer!r}")
         automatic = self.preset == AUTO
         named = None if self.preset is None or automatic else _preset(self.preset)
         length = _whole("epochs", self.epochs), _whole("steps", self.steps)
@@ -150,19 +167,19 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"each of the {len(given)} images needs one label, got {len(targets.labelled)} labels")
         count = counted(targets, sample_weight, self.class_weight)
         targets, weights = count.targets, count.weights
+        belongs = None if groups is None else read_groups(groups, len(given))[count.rows]
         given = rows_of(given, count.rows)
-        store, mapped, others = training_store(
-            given, targets, whole_shape(self.image_shape), LARGEST if named is None else max(named.largest, LARGEST)
-        )
+        largest = LARGEST if named is None else max(named.largest, LARGEST)
+        store, mapped, others = training_store(given, targets, belongs, whole_shape(self.image_shape), largest)
         choice = None
         if automatic:
             side = side_to_try(store) if isinstance(given, list) and self.image_shape is None else None
-            larger = None if side is None else training_store(given, targets, None, side)
+            larger = None if side is None else training_store(given, targets, belongs, None, side)
             choice = choose_preset(store, seed, device, None if larger is None else larger[0])
             named = get_preset(choice.preset)
             if named.largest > LARGEST:  # files are read so for it
                 shape = whole_shape(self.image_shape)
-                store, mapped, others = larger or training_store(given, targets, shape, named.largest)
+                store, mapped, others = larger or training_store(given, targets, belongs, shape, named.largest)
             if named.linear:
                 budget, length = None, (None, None)  # it is fitted at once, which is within any
         preset = default_preset(store.labels) if named is None else named
@@ -238,8 +255,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def save(self, path: str | Path) -> None:
-        """Write the trained model to one `.safetensors` model file; labels that are numbers keep their type."""
+        """Write the trained model to one `.safetensors` model file; labels that are numbers keep their type.
+
+        Raises InputError for a place that cannot be written, and for one where a file of another kind is.
+        """
         check_is_fitted(self)
+        require_model_place(Path(path))
         save_model(self.model_, Path(path))
 
     def __sklearn_tags__(self) -> Tags:
@@ -289,11 +310,26 @@ def _whole(name: str, value: Any) -> int | None:
 
 
 def _recipe_of(preset: str) -> Recipe | None:
-    """The recipe of a preset; None for one that this version does not know."""
-    try:
-        return get_preset(preset).recipe
-    except InputError:
-        return None
+    """The recipe of a preset; None for one that this version does not know, such as one that came from a file."""
+    return presets.PRESETS[preset].recipe if preset in presets.PRESETS else None
+
+
+def _require_record(record: dict[str, Any], path: Path) -> None:
+    """Raise ModelFileError where what is read of a record is of another type than it was written with."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "preset": (str,),
+        "arm": (str,),
+        "seed": (int, type(None)),
+        "features": (int, type(None)),
+        "feature_names": (list, type(None)),
+        "label_type": (str, type(None)),
+        "tuning": (dict, type(None)),
+    }
+    for name, kind in kinds.items():
+        if not isinstance(value := record.get(name), kind):
+            raise ModelFileError(f"{path} has unusable metadata at record.{name}: {value!r}")
+    if record.get("tuning") and not {"kept", "stages"} <= record["tuning"].keys():
+        raise ModelFileError(f"{path} has unusable metadata at record.tuning: {record['tuning']!r}")
 
 
 def _has_length_of(recipe: Recipe, usual: Recipe | None) -> bool:
@@ -305,14 +341,14 @@ def _has_length_of(recipe: Recipe, usual: Recipe | None) -> bool:
 
 def _stages(name: Any) -> Stages | None:
     for stages in (None, *STAGES):
-        if name == stages:
+        if isinstance(name, str | None) and name == stages:
             return stages
     raise InputError(f"tune must be None or one of {', '.join(STAGES)}, got {name!r}")
 
 
 def _way(name: Any) -> Way:
     for way in WAYS:
-        if name == way:
+        if isinstance(name, str) and name == way:
             return way
     raise InputError(f"calibrate must be one of {', '.join(WAYS)}, got {name!r}")
 
@@ -351,6 +387,7 @@ def load(path: str | Path) -> FusionClassifier:
     record, form = trained.record, trained.image
     if not {"preset", "arm"} <= record.keys():
         raise ModelFileError(f"{path} does not say which preset and arm it was made with")
+    _require_record(record, Path(path))
     shape = (form.height, form.width, form.channels)
     features, names = record.get("features"), record.get("feature_names")
     if features not in (None, math.prod(shape)) or (names and len(names) != features):

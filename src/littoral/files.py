@@ -27,7 +27,7 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
     Where the block is left by an error, the old file stays. Raises InputError when the folder does not exist or cannot
     be written.
     """
-    path = path.resolve()  # a link stays one: what it points to is replaced
+    path = _resolved(path)  # a link stays one: what it points to is replaced
     temporary = _temporary(path)
     try:
         try:
@@ -46,13 +46,14 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
 
 def require_writable(path: Path) -> None:
     """Raise InputError unless a file could be written at `path` now: asked before hours are spent on its content."""
+    resolved = _resolved(path)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; name a file")
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write {path}: it is a device or a pipe; name a file")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    probe = _temporary(path.resolve())
+    probe = _temporary(resolved)
     try:
         probe.touch()
         probe.unlink()
@@ -111,6 +112,13 @@ def held_alone(lock: Path, what: str) -> Iterator[None]:
             except OSError:  # no locks here
                 pass
         yield
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a name that no file can have
+        raise InputError(f"cannot write {str(path)!r}: {error}; choose another place") from error
 
 
 def _temporary(path: Path) -> Path:

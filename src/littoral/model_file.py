@@ -62,7 +62,7 @@ def save_model(trained: TrainedModel, path: Path, slim: bool = False) -> None:
 
 
 def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
-    """The content of a model file. Its header may list the metadata in any order, `model_digest` tells models apart."""
+    """The content of a model file: the same bytes for the same model, so that caches know it again."""
     text, tensors = _text_and_tensors(trained, slim)
     metadata = {
         "format": FORMAT,
@@ -70,7 +70,17 @@ def model_bytes(trained: TrainedModel, slim: bool = False) -> bytes:
         "content": text,
         "sha256": _digest(text, tensors),
     }
-    return to_safetensors(tensors, metadata)
+    return _in_order(to_safetensors(tensors, metadata))
+
+
+def _in_order(content: bytes) -> bytes:
+    """A file of safetensors whose metadata are sorted: the library lists them in another order each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def model_digest(trained: TrainedModel) -> str:
@@ -163,12 +173,15 @@ def require_model_place(path: Path) -> None:
 
 
 def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise ModelFileError(f"no model file {path}; make one with `littoral fit`")
     try:
-        return path.read_bytes()
+        there, content = path.is_file(), b""
+        if there:
+            content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+    if not there:
+        raise ModelFileError(f"no model file {path}; make one with `littoral fit`")
+    return content
 
 
 def _parse(content: bytes, path: str) -> tuple[dict[str, str], str, dict[str, Tensor]]:

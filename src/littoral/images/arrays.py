@@ -19,6 +19,9 @@ from littoral.errors import InputError, ShapeError
 Shape = tuple[int, int, int]
 """(height, width, channels) of one image."""
 
+OUT_OF_REACH = 0.05
+"""Share of numbers that may lie far outside a range."""
+
 ROW_WARNING_FROM = 64
 """So many features that are no square are more likely images with their sides forgotten than measurements."""
 
@@ -124,6 +127,23 @@ def to_pixels(values: NDArray[Any], value_range: tuple[float, float]) -> NDArray
             scaled = (values[start : start + 1024].astype(np.float64) - low) / (high - low) * 255
             pixels[start : start + 1024] = np.clip(np.rint(scaled), 0, 255)
     return pixels
+
+
+def require_in_reach(values: NDArray[Any], value_range: tuple[float, float]) -> None:
+    """Raise InputError where the numbers cannot be on the scale of `value_range`: clipping would leave little of them.
+
+    That is where more than one in twenty lies further outside than the range is wide; some wild ones are clipped.
+    """
+    low, high = value_range
+    far = 0
+    for start in range(0, len(values), 1024):
+        some = values[start : start + 1024].astype(np.float64)
+        far += int(((some < low - (high - low)) | (some > high + (high - low))).sum())
+    if far > OUT_OF_REACH * values.size:
+        raise InputError(
+            f"the model was fitted on numbers from {low:g} to {high:g}, and {far / values.size:.0%} of these lie far "
+            f"outside, from {values.min():g} to {values.max():g}; bring them to that scale"
+        )
 
 
 def exact_pixels(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -38,7 +38,9 @@ def read_targets(y: Any, unlabelled: Any = None) -> Targets:
             "and None in place of a label that is not known"
         )
     try:
-        values = np.asarray(y)
+        # a column of pandas' or polars' own type may mark what is missing, of which numpy makes NaN
+        own = hasattr(y, "to_numpy") and hasattr(y, "dtype") and not isinstance(y.dtype, np.dtype)
+        values = np.asarray(y, object) if own else np.asarray(y)
     except ValueError as error:
         raise InputError("labels must be one a row, got lists of unequal length; multi-label is not offered") from error
     if isinstance(y, list | tuple) and values.ndim == 1 and values.dtype.kind == "U":
@@ -52,6 +54,7 @@ def read_targets(y: Any, unlabelled: Any = None) -> Targets:
         values = values[:, 0]
     if values.ndim != 1:
         raise InputError(f"labels must be one a row, shape (n,), got shape {values.shape}; multi-label is not offered")
+    _require_mark(unlabelled, values)
     labelled = np.array([not _same(value, unlabelled) for value in values.tolist()], bool)
     if len(values) and not labelled.any():
         raise InputError(f"all {len(values):,} rows of y are unlabelled; a classifier needs labels of two classes")
@@ -73,6 +76,10 @@ def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], ND
         raise InputError(f"labels must all be of one type that sorts, such as all str or all int{NAN}") from error
     if classes.dtype == object:  # of a list with text or None in it, or a table's column
         classes = np.array(classes.tolist())
+    if classes.ndim != 1:
+        raise InputError("labels must be one a row, got several; multi-label is not offered")
+    if len(names := {str(label) for label in classes}) < len(classes):
+        raise InputError(f"labels must differ as text, got {len(classes)} with {len(names)} names; rename some")
     if classes.dtype.kind in "fc" and not (np.isfinite(classes).all() and (classes == np.round(classes.real)).all()):
         raise InputError(f"labels are continuous or NaN, and this is a classifier: give a class for each image{NAN}")
     if len(classes) < 2:
@@ -80,6 +87,21 @@ def index_labels(labels: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], ND
             f"a classifier needs at least two classes, got {len(classes)} class{'' if len(classes) == 1 else 'es'}"
         )
     return classes, index.astype(np.int64)
+
+
+def read_groups(groups: Any, rows: int) -> NDArray[np.int64]:
+    """What each row belongs to, numbered from 0. Raises InputError where a row has none, or there are not so many."""
+    values = np.asarray(groups, object)
+    if values.shape != (rows,):
+        raise InputError(f"groups must be one value a row, shape ({rows},), got shape {values.shape}")
+    known: dict[Any, int] = {}
+    try:
+        found = [-1 if value is None or value != value else known.setdefault(value, len(known)) for value in values]
+    except (TypeError, ValueError) as error:  # of lists, arrays and pandas.NA
+        raise InputError("groups must be text or numbers, one a row, and none may be missing") from error
+    if -1 in found:
+        raise InputError(f"row {found.index(-1)} has no group; give each row one, of its own where it belongs to none")
+    return np.array(found, np.int64)
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,11 @@ def counted(targets: Targets, sample_weight: Any, class_weight: Any) -> Counted:
             class_weight, classes=targets.classes[present], y=targets.classes[known]
         )
     except (ValueError, TypeError) as error:
+        labels = targets.classes.tolist()
+        if isinstance(class_weight, dict) and (strange := [label for label in class_weight if label not in labels]):
+            raise InputError(
+                f"class_weight names {strange[0]!r}, which is no label; they are {', '.join(map(str, labels))}"
+            ) from error
         raise InputError(
             "class_weight must be None, 'balanced' or a dict from each label to a number, "
             f"got {class_weight!r} for the labels {', '.join(map(str, targets.classes))}"
@@ -152,6 +179,18 @@ def _require_weights(weights: NDArray[np.float64]) -> None:
         )
     if not weights.any():
         raise InputError("every weight is zero, so nothing could be learned; some rows have to count")
+
+
+def _require_mark(unlabelled: Any, values: NDArray[Any]) -> None:
+    """Raise InputError for a value that could mark no row of such labels, or that marks others than it names."""
+    if np.ndim(unlabelled):
+        raise InputError(f"unlabelled must be one value, got {unlabelled!r}")
+    kinds = {"U": "text", "b": "a truth value"}
+    kind = np.asarray(unlabelled).dtype.kind
+    if kind in kinds and values.dtype.kind in "iufb" and values.dtype.kind != kind:
+        raise InputError(
+            f"unlabelled is {unlabelled!r}, {kinds[kind]}, and the labels are {values.dtype}; give one of these"
+        )
 
 
 def _same(value: Any, unlabelled: Any) -> bool:
