@@ -25,7 +25,7 @@ from littoral.errors import InputError
 from littoral.images.audit import audit_images
 from littoral.images.load import Reading, load_data
 from littoral.images.parallel import in_parallel
-from littoral.images.paths import read_readable
+from littoral.images.paths import read_paths, read_readable
 from littoral.images.sources import read_table
 from littoral.images.splits import grouped_split, held_out, tied_images, train_test
 from littoral.images.store import ImageStore
@@ -809,12 +809,13 @@ def test_the_way_of_resizing_goes_with_the_model(
     assert (code, err) == (2, "littoral: --resize must be one of pad, stretch, crop, got 'squash'\n")
 
 
-def test_images_without_a_label_that_find_no_room_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_images_that_find_no_room_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for number in range(3):
         Image.new("L", (8, 8), 40 * number).save(tmp_path / f"{number}.png")
     files, told = sorted(tmp_path.iterdir()), []
     images, kept, reasons = read_readable(files, ImageSpec.unit(8, 8, 1), lambda *progress: told.append(progress))
     assert (images[:, 0, 0, 0].tolist(), kept, reasons, told) == ([0, 40, 80], files, (), [(3, 3)])
     monkeypatch.setattr("littoral.images.paths.memory_bytes", lambda: 2 * 3 * 64 - 1)
-    with pytest.raises(InputError, match=r"^3 images of 8×8×1 take 0.0 GB, over half of this machine's memory: take "):
-        read_readable(files, ImageSpec.unit(8, 8, 1))
+    for read in (read_readable, read_paths):
+        with pytest.raises(InputError, match=r"^3 images of 8×8×1 take 0.0 GB, over half of this machine's memory: "):
+            read(files, ImageSpec.unit(8, 8, 1))

@@ -52,14 +52,25 @@ def read_training_paths(
 def read_paths(paths: Sequence[Path], spec: ImageSpec) -> NDArray[np.uint8]:
     """The images (n, height, width, channels) in the form of `spec`, in the order of `paths`.
 
-    Raises ImageError, with the name, for an image that cannot be read.
+    Raises ImageError, with the name, for an image that cannot be read, and InputError where they would not find room in
+    half of this machine's memory.
     """
-    images = np.empty((len(paths), spec.height, spec.width, spec.channels), np.uint8)
+    images = _room(len(paths), spec)
     errors = decode_batch(0, _encoded(paths), spec, images).errors
     if errors:
         number, reason = min(errors.items())
         raise ImageError(f"{paths[number]} {reason}; every row needs an image, so mend it or leave it out of X")
     return images
+
+
+def _room(count: int, spec: ImageSpec) -> NDArray[np.uint8]:
+    shape = (count, spec.height, spec.width, spec.channels)
+    if prod(shape) > memory_bytes() // 2:
+        raise InputError(
+            f"{count:,} images of {spec.height}×{spec.width}×{spec.channels} take {prod(shape) / 1e9:.1f} GB, "
+            "over half of this machine's memory: take fewer, or a smaller size"
+        )
+    return np.empty(shape, np.uint8)
 
 
 def read_readable(
@@ -69,13 +80,7 @@ def read_readable(
 
     Raises InputError where they would not find room in half of this machine's memory.
     """
-    shape = (len(paths), spec.height, spec.width, spec.channels)
-    if prod(shape) > memory_bytes() // 2:
-        raise InputError(
-            f"{len(paths):,} images of {spec.height}×{spec.width}×{spec.channels} take {prod(shape) / 1e9:.1f} GB, "
-            "over half of this machine's memory: take fewer, or a smaller size"
-        )
-    images = np.empty(shape, np.uint8)
+    images = _room(len(paths), spec)
     errors: dict[int, str] = {}
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
