@@ -18,6 +18,8 @@ import pytest
 
 from littoral.errors import InputError
 from littoral.images.store import ImageStore
+from littoral.report.comparison_parts import calibration_part
+from littoral.report.comparison_pictures import looks_part
 from littoral.report.comparison_summary import comparison_summary
 from littoral.report.markdown import escaped
 from littoral.report.svg import ticks
@@ -140,7 +142,7 @@ def test_confusions_mistakes_and_branches_are_those_of_the_runs(study: Path, pag
     assert sum(buttons) == 4 * 2 * 100
 
 
-def test_where_models_look_is_kept_of_the_first_seed(study: Path) -> None:
+def test_where_models_look_is_kept_of_the_first_seed(study: Path, page: str) -> None:
     folder, looks = ResultsFolder(study), summary_of(study)["looks"]
     assert folder.read("fused", 1).looks is None
     assert looks["seed"] == 0
@@ -148,6 +150,10 @@ def test_where_models_look_is_kept_of_the_first_seed(study: Path) -> None:
     who = [one["who"] for one in looks["images"][0]["maps"]]
     assert who == ["fused", "fused: shallow head", "fused: deep head", "shallow", "deep", "matched"]
     assert all(one["grid"].shape == (CELLS, CELLS) for it in looks["images"] for one in it["maps"])
+    assert "Models of seed 0; the first test image of 8 of the 10 classes." in Page(page).text
+    summary = summary_of(study)
+    summary["looks"] |= {"images": [it | {"label": label} for label, it in enumerate(looks["images"][:2])]}
+    assert "; the first test image of each class." in looks_part(summary | {"classes": NAMES[:2]})
 
 
 @pytest.mark.parametrize(
@@ -202,6 +208,25 @@ def test_what_one_seed_shows_is_told_of_these_models_alone(study: Path, tmp_path
     )
 
 
+def test_what_intervals_tell_is_told_of_each_pair_where_runs_are_missing(
+    study: Path, tmp_path: Path, call: Callable
+) -> None:
+    place = judged(study, tmp_path, {"shallow": 1, "deep": 1, "matched": 1}, complete=False)
+    document = json.loads((place / "results.json").read_text())
+    document["pairs"][2]["method"] = "images"
+    (place / "results.json").write_text(json.dumps(document))
+    assert call("report", place)[0] == 0
+    text = Page((place / "report.html").read_text()).text
+    assert (
+        "Of fused − shallow and fused − deep: intervals speak of new seeds and new test images. "
+        "Of fused − matched: with one seed, intervals speak of new test images and of these very models. Better"
+    ) in text
+    assert (
+        "fused is better than shallow, deep and matched; beside matched this is of these trained models (one seed). "
+        "Not finished: 8 runs so far."
+    ) in text
+
+
 def judged(
     study: Path, place: Path, ways: dict[str, int], complete: bool = True, method: str = "seeds and images"
 ) -> Path:
@@ -227,6 +252,14 @@ def test_pictures_of_an_earlier_call_leave_images_out(study: Path, tmp_path: Pat
     write_pictures(tmp_path / "copy", older)
     assert row not in {image["row"] for image in summary_of(tmp_path / "copy")["looks"]["images"]}
     assert call("report", tmp_path / "copy")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("bins", "words"), [([15, 15], "over 15 bins of"), ([6, 12], "over 6 or 12 bins of"), ([1, 1], "over 1 bin of")]
+)
+def test_as_many_bins_are_told_as_there_are(study: Path, bins: list[int], words: str) -> None:
+    calibration = dict(zip("ab", ([(1, 0.5, 0.5)] * number for number in bins), strict=True))
+    assert words in calibration_part(summary_of(study) | {"calibration": calibration})
 
 
 # --- the file ---
@@ -329,6 +362,7 @@ def test_what_is_not_there_is_said_and_the_page_does_without(study: Path, tmp_pa
     )
     page = (copy / "report.html").read_text()
     assert 'class="pic"' not in page
+    assert all(words not in Page(page).text for words in ("were kept", "Choose a cell", "behind a cell"))
     assert 'id="calibration"' in page
     (copy / "runs" / "deep-s1.npz").unlink()
     assert "runs/deep-s1.npz is not there, so that nothing is shown of classes" in call("report", copy)[2]

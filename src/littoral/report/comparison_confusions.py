@@ -9,7 +9,7 @@ from typing import Any
 from littoral.report.comparison_classes import SHOWN
 from littoral.report.markup import folded, paragraph, section, table, text
 from littoral.report.sprite import COLUMNS
-from littoral.words import printable, shortened
+from littoral.words import count, printable, shortened
 
 Summary = Mapping[str, Any]
 
@@ -20,22 +20,27 @@ STRENGTHS = 5
 def confusion_part(summary: Summary) -> str:
     """A matrix for each arm, added over seeds; its cells show the images behind them."""
     classes, found = summary["classes"], summary["confusions"]
-    told = "Rows are true classes, columns what the arm says, added over its seeds. Choose a cell to see its images."
+    told = "Rows are true classes, columns what the arm says, added over its seeds."
+    asks = notes = ""
+    if summary["pictures"] is not None:
+        told += " Choose a cell to see its images."
+        asks = "<noscript><p>The images behind a cell need JavaScript.</p></noscript>\n"
+        kept = count(len(summary["pictures"]["rows"]), "test image")
+        note = f"Pictures of {kept} were kept: those that are wrong come first. Counts are of all."
+        notes = paragraph(note, soft=True)
     if len(found["shown"]) < len(classes):
         told += f" The {SHOWN} of {len(classes)} classes with most mistakes are shown."
     matrices = "".join(
         _matrix(summary, number, arm["name"], found["arms"][arm["name"]]) for number, arm in enumerate(summary["arms"])
     )
-    kept = "" if summary["pictures"] is None else f" of {len(summary['pictures']['rows']):,} test images"
-    note = f"Pictures{kept} were kept: those that are wrong come first. Counts are of all."
     heads, rows = confused_table(summary)
     return section(
         "confusion",
         "Who is taken for whom",
         paragraph(told)
-        + "<noscript><p>The images behind a cell need JavaScript.</p></noscript>\n"
+        + asks
         + f'<div class="matrices">\n{matrices}</div>\n'
-        + paragraph(note, soft=True)
+        + notes
         + folded("The most frequent mistakes as a table", table("Most frequent mistakes", heads, rows))
         + f'<script type="application/json" id="cells">{_cells_json(summary)}</script>\n',
     )

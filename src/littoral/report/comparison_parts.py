@@ -10,9 +10,16 @@ from littoral.report.figures import CLASSES, accuracy_against, forest, key, miss
 from littoral.report.markup import folded, paragraph, section, sentence, table, text
 from littoral.report.record import record_part
 from littoral.studies.runs import intervals_in_words
-from littoral.words import count, interval, percent, points, points_interval
+from littoral.words import count, interval, listed, percent, points, points_interval
 
 Summary = Mapping[str, Any]
+
+METHODS = {
+    "seeds and images": "intervals speak of new seeds and new test images",
+    "images": "with one seed, intervals speak of new test images and of these very models",
+    "splits": "each seed has a split of its own; intervals speak of new splits",
+}
+"""What an interval tells, by the method of its pair."""
 
 
 def arms_part(summary: Summary) -> str:
@@ -58,11 +65,7 @@ def differences_part(summary: Summary) -> str:
     verdicts = "".join(
         f"<li>{text(pair['a'])} and {text(pair['b'])}: {text(pair['verdict'])}</li>\n" for pair in summary["pairs"]
     )
-    method = {
-        "seeds and images": "Intervals speak of new seeds and new test images.",
-        "images": "With one seed, intervals speak of new test images and of these very models.",
-        "splits": "Each seed has a split of its own; intervals speak of new splits.",
-    }[summary["pairs"][0]["method"]]
+    method = _methods(summary["pairs"])
     heads, rows = differences_table(summary)
     return section(
         "differences",
@@ -164,12 +167,14 @@ def calibration_part(summary: Summary) -> str:
     least = min([0.9, *[value for points in bins.values() for _, *both in points for value in both]])
     least = int(10 * least) / 10
     curves = "".join(reliability_curve(number, name, bins[name], least) for number, name in enumerate(bins))
+    numbers = sorted({len(those) for those in bins.values()})
+    cut = f"{' or '.join(map(str, numbers))} bin{'' if numbers == [1] else 's'}"
     heads, rows = calibration_table(summary)
     return section(
         "calibration",
         "Calibration",
         paragraph(
-            "How often an arm is right (up) where it is so sure (across), in per cent, over 15 bins of equally many "
+            f"How often an arm is right (up) where it is so sure (across), in per cent, over {cut} of equally many "
             "answers; above the line it is right more often than it is sure, below it is too sure."
         )
         + f'<div class="small-ones">\n{curves}</div>\n'
@@ -192,6 +197,15 @@ def made_part(summary: Summary) -> str:
     """How the comparison was made."""
     runs = count(sum(len(arm["runs"]) for arm in summary["arms"]), "run")
     return record_part(summary["record"], f"the answers of the {runs} to each test image", summary["runs_here"])
+
+
+def _methods(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """What intervals tell; where that differs, as it may before all runs are there, of which pairs."""
+    found = dict.fromkeys(pair["method"] for pair in pairs)
+    if len(found) == 1:
+        return sentence(METHODS[pairs[0]["method"]])
+    of = {method: [f"{pair['a']} − {pair['b']}" for pair in pairs if pair["method"] == method] for method in found}
+    return " ".join(sentence(f"of {listed(names)}: {METHODS[method]}") for method, names in of.items())
 
 
 def _recall(figures: Sequence[float] | None) -> str:

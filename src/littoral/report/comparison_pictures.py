@@ -97,10 +97,12 @@ def looks_part(summary: Summary) -> str:
     found = summary["looks"]
     if found is None or summary["pictures"] is None:
         return ""
+    images, classes = len(found["images"]), len(summary["classes"])
+    whose = "each class" if images == classes else f"{images} of the {classes} classes"
     content = paragraph(
         f"A square is moved over the image, and the evidence for its class that is lost is shown where it lay: orange "
         f"speaks for the class, blue against it. Each map has a scale of its own. Models of seed {found['seed']}; the "
-        "first test image of each class."
+        f"first test image of {whose}."
     )
     for it in found["images"]:
         label, maps = summary["classes"][it["label"]], ""

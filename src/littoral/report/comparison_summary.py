@@ -82,7 +82,7 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
         text = f"{told}; nothing was compared"
     else:
         judged = differences[0].a
-        alone = ", for these trained models (one seed)" if any(it.method == "images" for it in differences) else ""
+        alone = _alone(differences)
         rivals = [it for it in differences if it.b in RIVALS or it.b.startswith("only-")]
         if judged == JUDGED and _both_sides(rivals) and document["complete"]:
             found = {outcome(it) for it in rivals}
@@ -95,6 +95,16 @@ def headline(differences: Sequence[Difference], document: Mapping[str, Any]) -> 
     if not document["complete"]:
         text += f". Not finished: {count(sum(len(arm['runs']) for arm in arms), 'run')} so far"
     return f"{text}."
+
+
+def _alone(differences: Sequence[Difference]) -> str:
+    """Of which pairs one seed alone tells; before all runs are there it may be some of them."""
+    others = [it.b for it in differences if it.method == "images"]
+    if not others:
+        return ""
+    if len(others) == len(differences):
+        return ", for these trained models (one seed)"
+    return f"; beside {listed(others)} this is of these trained models (one seed)"
 
 
 def _both_sides(rivals: Sequence[Difference]) -> bool:
