@@ -172,6 +172,38 @@ def test_nothing_of_an_earlier_call_lies_beside_its_results(few_images: ImageSto
     assert left(arms=["deep"]) == set()
 
 
+def test_nothing_of_an_earlier_call_lies_beside_results_that_are_not_finished(
+    few_images: ImageStore, tmp_path: Path
+) -> None:
+    def stop(result: LearningCurve) -> None:
+        raise KeyboardInterrupt
+
+    written = {"curve.png", "label_next.csv", "pictures.npz"}
+    tried(few_images, seeds=1, out=tmp_path)
+    assert written < {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        tried(few_images, seeds=2, out=tmp_path, on_run=stop)
+    assert not json.loads((tmp_path / "results.json").read_text())["complete"]
+    assert not written & {path.name for path in tmp_path.iterdir()}
+    tried(few_images, seeds=1, out=tmp_path)
+    assert written < {path.name for path in tmp_path.iterdir()}
+
+
+def test_where_a_larger_budget_means_another_preset_the_refusal_names_the_one_to_go_on_with(
+    few_images: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("littoral.training.presets.FEW_LABELS", 3)
+    unnamed = partial(curve, few_images, arms=["deep"], seeds=1, steps=1, out=tmp_path)
+    unnamed(budgets=[2])
+    with pytest.raises(InputError) as refused:
+        unnamed(budgets=[2, 4])
+    assert str(refused.value) == (
+        f"{tmp_path} holds runs of preset few, and with 4 labels a class swift is taken where none is named: "
+        "give --preset few, or name another folder"
+    )
+    assert list(unnamed(preset="few", budgets=[2, 4]).points) == [2, 4]
+
+
 def test_another_study_is_refused_whatever_its_budget(few_images: ImageStore, finished: Path, tmp_path: Path) -> None:
     for budgets in ([2, 4], [3]):
         with pytest.raises(InputError, match="holds runs of another learning curve: --steps was 2, is 3: name another"):

@@ -145,17 +145,16 @@ def followed(out: Path | None, quiet: bool, ray: str | None, curves: Path | None
     from littoral.report.write import write_report
     from littoral.studies.results import ResultsFolder
 
-    with bar("computing features", quiet) as on_features, contextlib.ExitStack() as stack:
-        try:
+    try:
+        with bar("computing features", quiet) as on_features, contextlib.ExitStack() as stack:
             yield Following(out, quiet, ray, curves, stack, on_features)
-        except Interrupted:
-            stack.close()
-            if out is None:
-                nothing = "nothing is kept: give --out DIR to keep the runs that were finished"
-                raise Interrupted(f"interrupted; {nothing}") from None
-            if (out / "results.json").exists():
-                with contextlib.suppress(Interrupted):  # asked again: then without the page
-                    write_report(out)
-            raise kept_in(out, ResultsFolder(out).count(), "finished run") from None
-    if out is not None:
-        write_report(out)
+        if out is not None:
+            write_report(out)
+    except Interrupted:
+        if out is None:
+            nothing = "nothing is kept: give --out DIR to keep the runs that were finished"
+            raise Interrupted(f"interrupted; {nothing}") from None
+        if (out / "results.json").exists():
+            with contextlib.suppress(Interrupted):  # asked again: then without the page
+                write_report(out)
+        raise kept_in(out, ResultsFolder(out).count(), "finished run") from None

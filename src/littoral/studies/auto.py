@@ -32,6 +32,14 @@ def kept_choice(out: Path | None) -> Choice | None:
         return None
 
 
+def kept_preset(out: Path) -> str | None:
+    """The name of the preset of the runs in this folder; None where there is no result yet."""
+    try:
+        return str(json.loads((out / "results.json").read_text())["preset"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not of this version: its runs are refused then
+        return None
+
+
 def known_preset(asked: Asked, out: Path | None) -> tuple[Preset | None, Choice | None]:
     """The preset and what chose it, as far as that is known before images are looked at.
 

@@ -20,7 +20,7 @@ from littoral.files import write_atomically
 from littoral.images.store import ImageStore
 from littoral.model_file import load_model, model_from_bytes
 from littoral.studies.advice import too_few
-from littoral.studies.auto import Asked, known_preset, preset_for, recipe_of
+from littoral.studies.auto import Asked, kept_preset, known_preset, preset_for, recipe_of
 from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties, within_budget
 from littoral.studies.curve_findings import class_errors
 from littoral.studies.curve_plot import curve_png
@@ -30,11 +30,12 @@ from littoral.studies.label_next import LabelNext, label_next
 from littoral.studies.one_run import Study, Task, identity, surroundings
 from littoral.studies.pictures import pictures, remove_pictures, write_pictures
 from littoral.studies.pools import mean_opinion, pool_features, pool_of, pool_of_rest
-from littoral.studies.results import ResultsFolder, opened, require_results_folder
+from littoral.studies.results import WRITTEN_OF_BUDGETS, ResultsFolder, opened, require_results_folder
 from littoral.studies.running import Finished, Runner, arms_with_runs, done, found, one_by_one
 from littoral.training.beforehand import Beforehand
 from littoral.training.recipe import Balance
 from littoral.training.run import TrainedModel, choose_device
+from littoral.words import count
 
 FIRST, MOST = 5, 6
 """The smallest budget where nobody names any, and how many there are at most."""
@@ -157,11 +158,21 @@ def curve(
 
         def tell(so_far: LearningCurve) -> None:
             if folder is not None:
+                if not so_far.complete:  # what an earlier call left is not of these results
+                    for name in WRITTEN_OF_BUDGETS:
+                        (folder.path / name).unlink(missing_ok=True)
+                    remove_pictures(folder.path)
                 folder.write_results(so_far.to_json())
             if on_run is not None:
                 on_run(so_far)
 
         if folder is not None:
+            was = kept_preset(folder.path) if preset is None and folder.count() else None
+            if was not in (None, chosen.name):
+                raise InputError(
+                    f"{folder.path} holds runs of preset {was}, and with {count(largest, 'label')} a class "
+                    f"{chosen.name} is taken where none is named: give --preset {was}, or name another folder"
+                )
             finished += found(study, tasks, folder)
             if 0 < len(finished) < len(tasks):
                 tell(result())
