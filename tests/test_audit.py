@@ -558,6 +558,19 @@ def test_few_images_and_missing_cleanlab_are_one_line(
     )
 
 
+def test_judges_that_are_fitted_at_once_take_no_length(
+    photos: Path, call: Callable, flipped: tuple[ImageStore, set[int]]
+) -> None:
+    said = "arm fused of preset probe is fitted at once, not in steps: leave epochs out"
+    code, out, err = call("audit", photos, "--labels", "--preset", "probe", "--epochs", "3")
+    assert (code, out, err) == (2, "", f"littoral: {said}\n")
+    store = flipped[0].subset(np.arange(200))
+    with pytest.raises(InputError, match=said):
+        find_label_errors(store, preset="probe", epochs=3)
+    recipe = find_label_errors(store, preset="probe").record["recipe"]
+    assert (recipe["epochs"], recipe["steps"]) == (1, None)  # of the preset: no steps were taken
+
+
 def test_the_audit_needs_no_torch_without_labels(photos: Path) -> None:
     import subprocess
     import sys

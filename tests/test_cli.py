@@ -551,6 +551,25 @@ def test_what_is_interrupted_before_anything_is_kept_starts_again(
     assert err == f"littoral: interrupted before the first {first}: the same command starts again\n"
 
 
+def test_what_is_interrupted_while_the_last_page_is_written_says_what_is_kept(
+    call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def stop_first(folder: Path) -> None:
+        asked.append(folder)
+        if len(asked) == 1:
+            raise Interrupted("interrupted")
+
+    monkeypatch.setattr("littoral.report.write.write_report", stop_first)
+    options = ("--preset", "tiny", "--arms", "deep", "--steps", "1", "--seeds", "1", "--out", "results")
+    code, out, err = call("compare", "mnist", *options, *QUICK)
+    assert (code, out) == (130, "")
+    said = "interrupted; results holds 1 finished run: the same command goes on from there"
+    assert err == f"littoral: {said}\n"
+    assert asked == [Path("results")] * 2
+
+
 def test_a_terminal_that_knows_no_unicode_and_a_full_disk() -> None:
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
     assert b"28\\xd728" in subprocess.check_output([*LITTORAL, "presets"], env=ascii_only)
@@ -614,6 +633,14 @@ BAD = {
     "an unknown preset beside": (["compare", "mnist", "--beside", "artcle:deep"], "unknown preset 'artcle'"),
     "an unknown arm beside": (["compare", "mnist", "--beside", "tiny:wide"], "unknown arm 'wide' of preset tiny"),
     "an arm beside twice": (["compare", "mnist", "--beside", "tiny:deep,tiny:deep"], "different names"),
+    "an arm beside of no preset, before images are read": (
+        ["compare", "nowhere", "--preset", "auto", "--beside", "artcle:deep"],
+        "unknown preset 'artcle'",
+    ),
+    "an unknown arm beside, before images are read": (
+        ["compare", "nowhere", "--preset", "auto", "--beside", "tiny:deep,tiny:wide"],
+        "unknown arm 'wide' of preset tiny",
+    ),
     "nothing beside": (["compare", "mnist", "--beside", ""], "expected PRESET:ARM or PRESET:ARM@EPOCHS"),
     "unknown data": (["fit", "mnits"], "unknown data 'mnits'"),
     "no data": (["fit"], "Missing argument"),

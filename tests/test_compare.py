@@ -127,6 +127,19 @@ def test_compare_refuses_what_it_cannot_train_beside(small: ImageStore, beside: 
         compare(small, arms=["deep"], seeds=1, steps=1, beside=beside)
 
 
+def test_what_is_beside_is_refused_before_presets_are_tried(small: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("littoral.studies.auto.choose_preset", lambda *_: pytest.fail("tried"))
+    with pytest.raises(InputError, match="unknown preset 'artcle'"):
+        compare(small, "auto", beside=["artcle:deep"])
+
+
+def test_a_comparison_needs_two_test_images(small: ImageStore) -> None:
+    one = small.subset(np.r_[0:100, 640])
+    with pytest.raises(InputError, match=r"needs two test images or more, and .+ has 1: add some, or name one arm"):
+        compare(one, "tiny", ["shallow", "deep"], seeds=1, steps=1)
+    assert compare(one, "tiny", ["deep"], seeds=1, steps=1).complete
+
+
 def test_compare_refuses_numbers_that_cannot_be(small: ImageStore) -> None:
     with pytest.raises(InputError, match="seeds must be at least 1, got 0"):
         compare(small, seeds=0)

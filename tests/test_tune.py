@@ -92,6 +92,8 @@ def test_limits_that_nothing_can_keep_are_said_at_once(
     for limit in ("nan", "inf", "0"):
         code, _, err = call("tune", "mnist", "--max-file", limit)
         assert (code, err) == (2, f"littoral: --max-file is a number above 0, got {float(limit)}\n")
+    said = "littoral: --max-file is a number of kilobytes, 0.001 (one byte) or more, got 0.0001\n"
+    assert call("tune", "mnist", "--max-file", "0.0001")[::2] == (2, said)
 
 
 @pytest.mark.parametrize("preset", ["probe", "transfer"])

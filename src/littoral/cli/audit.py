@@ -127,10 +127,12 @@ def audit(
 def _require_judges(preset: str, epochs: int | None, steps: int | None, threads: int | None) -> None:
     """Refuse what cannot be before images are read."""
     from littoral.studies.label_errors import require_cleanlab
-    from littoral.training.presets import get_preset
+    from littoral.training.presets import get_preset, require_length
 
     require_cleanlab()
-    get_preset(preset).recipe.lasting(epochs, steps)
+    judges = get_preset(preset)
+    require_length(judges, ["fused"], epochs, steps)
+    judges.recipe.lasting(epochs, steps)
     set_threads(threads)
 
 

@@ -76,6 +76,7 @@ def compare(
     from littoral.cli.log import log_folder
     from littoral.studies import compare as study
     from littoral.studies.auto import Asked, kept_choice
+    from littoral.studies.contestants import require_beside
     from littoral.studies.results import require_results_folder
     from littoral.training.choose import AUTO
     from littoral.training.presets import get_preset
@@ -85,6 +86,7 @@ def compare(
     if not 0 < expected_error <= 0.5:
         raise InputError(f"--expected-error is a share above 0 and up to 0.5, got {expected_error}")
     require_preset_weights(preset, names_in(arms))
+    require_beside(names_in(beside) or [], way)
     set_threads(threads)
     curves = log_folder(log)
     require_ray(ray, log)

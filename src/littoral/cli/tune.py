@@ -81,6 +81,8 @@ def tune(
     for option, limit in (("--max-latency", max_latency), ("--max-file", max_file)):
         if limit is not None and not 0 < limit < float("inf"):
             raise InputError(f"{option} is a number above 0, got {limit}")
+    if max_file is not None and max_file < 0.001:
+        raise InputError(f"--max-file is a number of kilobytes, 0.001 (one byte) or more, got {max_file}")
     limits = Limits(
         max_macs,
         None if max_latency is None else max_latency / 1e3,

@@ -18,7 +18,7 @@ from littoral.errors import InputError
 from littoral.images.store import ImageStore
 from littoral.studies.auto import Asked, known_preset, preset_for, recipe_of
 from littoral.studies.comparison import Comparison
-from littoral.studies.contestants import contestants, parts_of, runtime_of, seeds_from, with_ties
+from littoral.studies.contestants import contestants, parts_of, require_beside, runtime_of, seeds_from, with_ties
 from littoral.studies.for_report import keep_pictures
 from littoral.studies.judge import power_before
 from littoral.studies.one_run import Study, Task, identity, surroundings
@@ -73,6 +73,7 @@ def compare(
     if not 0 < expected_error <= 0.5:
         raise InputError(f"expected_error is a share above 0 and up to 0.5, got {expected_error}")
     check_names(len(data), names)
+    require_beside(beside, balance)
     chosen, choice = known_preset(preset, None if out is None else Path(out))
     place = choose_device(device)
     if out is not None:
@@ -88,6 +89,11 @@ def compare(
     study = Study(data, identity(data, chosen, recipe, place) | {"labels_per_class": labels_per_class}, place)
     power = None
     if len(those) > 1:
+        if len(first.test) < 2:
+            raise InputError(
+                f"a comparison needs two test images or more, and {data.source} has {len(first.test)}: "
+                "add some, or name one arm alone"
+            )
         same = all(np.array_equal(part.test, first.test) for part in parts.values())
         power = power_before(seeds, len(those), first.drawn_from, len(first.test), same, expected_error)
     settings = (

@@ -21,7 +21,7 @@ from littoral.nn.onnx_session import runtime_for
 from littoral.nn.own_code import own_code
 from littoral.training.arms import Described
 from littoral.training.beforehand import can_be_beforehand
-from littoral.training.presets import Preset, get_arm, get_preset, require_length
+from littoral.training.presets import Preset, get_arm, get_preset, require_length, require_weights
 from littoral.training.recipe import Balance, Recipe
 
 
@@ -95,6 +95,13 @@ def contestants(
     return {name: Contestant(of, arm, how, get_arm(of, arm, shape, classes)) for name, (of, arm, how) in found.items()}
 
 
+def require_beside(beside: Sequence[str], balance: Balance | None) -> None:
+    """Raise InputError for what cannot be among `contestants` whatever the images, so that nobody waits for these."""
+    for name in beside:
+        preset, arm, _ = _other(name, balance)
+        require_weights(preset, [arm])
+
+
 def runtime_of(those: Mapping[str, Contestant], place: torch.device) -> str | None:
     """The version of ONNX Runtime where it computes features that some of them take, on this device; else None."""
     branches = [branch for one in those.values() if one.on_features for branch in one.config.branches.values()]
@@ -136,5 +143,7 @@ def _other(text: str, balance: Balance | None) -> tuple[Preset, str, Recipe]:
     if match is None:
         raise InputError(f"expected PRESET:ARM or PRESET:ARM@EPOCHS, such as article:fused@1, got {text!r}")
     preset, epochs = get_preset(match[1]), int(match[3]) if match[3] else None
+    if match[2] not in preset.arms:
+        raise InputError(f"unknown arm {match[2]!r} of preset {preset.name}: expected one of {', '.join(preset.arms)}")
     require_length(preset, [match[2]], epochs, steps=None)
     return preset, match[2], preset.recipe.lasting(epochs, balance=balance)

@@ -21,7 +21,7 @@ from littoral.images.splits import grouped_folds, tied_images
 from littoral.images.store import ImageStore
 from littoral.nn.inference import predict_probabilities
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import get_arm, get_preset
+from littoral.training.presets import get_arm, get_preset, require_length
 from littoral.training.run import choose_device, fit_arm
 from littoral.version import __version__
 
@@ -92,7 +92,8 @@ def find_label_errors(
 ) -> LabelErrors:
     """Train the fused arm of a preset five times, each time without a fifth, and let it judge that fifth.
 
-    `epochs` or `steps`: how long; None: ten epochs, and 300 steps at least.
+    `epochs` or `steps`: how long; None: ten epochs, and 300 steps at least. A preset that is fitted at once
+    has neither.
 
     All parts of data that came split take part: wrong labels matter in each, and no accuracy of a model is told.
     Images of one group and (nearly) equal ones are in one fold. `names`: what each image is called. `observer` gives
@@ -101,8 +102,9 @@ def find_label_errors(
     """
     require_cleanlab()
     chosen = get_preset(preset)
+    require_length(chosen, ["fused"], epochs, steps)
     recipe = chosen.recipe.lasting(epochs, steps)
-    if epochs is None and steps is None:
+    if epochs is None and steps is None and not chosen.linear:
         recipe = recipe.lasting(steps=max(STEPS, EPOCHS * recipe.steps_per_epoch(len(store) * (FOLDS - 1) // FOLDS)))
     place = choose_device(device)
     ties = _require_enough(store)
