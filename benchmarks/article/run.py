@@ -63,7 +63,9 @@ def speed(keras_python: str) -> None:
     ask = "import importlib.metadata as m; print(m.version('tensorflow-cpu'))"
     tensorflow = subprocess.check_output([keras_python, "-c", ask], text=True).strip()
     for seed in SEEDS:
-        ours = f"-m littoral fit mnist --preset {PRESET} --epochs 3 --seed {seed} --json --quiet".split()
+        ours = (
+            f"-m littoral fit mnist --preset {PRESET} --epochs 3 --seed {seed} --calibrate none --json --quiet".split()
+        )
         control = [str(shared / "controls/article_keras.py"), str(shared / "data/mnist"), "--epochs", "3"]
         commands = {
             "littoral": [sys.executable, *ours, "--out", str(HERE / "speed.safetensors")],

@@ -44,7 +44,7 @@ def main() -> None:
     done = {(row["what"], row["seed"]) for row in current_rows(ROWS, PRESET)}
     for seed in SEEDS:
         model = HERE / "speed.safetensors"
-        ours = f"-m littoral fit mnist --preset {PRESET} --seed {seed} --json --quiet".split()
+        ours = f"-m littoral fit mnist --preset {PRESET} --seed {seed} --calibrate none --json --quiet".split()
         control = [str(shared / "controls/fast_mnist.py"), str(shared / "data/mnist"), "--epochs", "2"]
         for what, command in {PRESET: [*ours, "--out", str(model)], "control": [*control, "--seed", str(seed)]}.items():
             if (what, str(seed)) in done:

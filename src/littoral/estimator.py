@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
-import operator
 import os
 import threading
 import warnings
@@ -15,12 +13,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from littoral.calibrate import Fit, fit_calibrated, require_max_error
 from littoral.errors import InputError, ModelFileError
-from littoral.held_out import WAYS, Way
 from littoral.images.arrays import whole_shape
 from littoral.images.given import kept_if_ended, pixels_in_form, read_given, rows_of, training_store
 from littoral.images.labels import counted, read_groups, read_targets
@@ -29,13 +26,14 @@ from littoral.images.seen import remember
 from littoral.model_file import load_model, model_bytes, model_from_bytes, require_model_place, save_model
 from littoral.nn.inference import predict_answers
 from littoral.nn.plain_torch import plain_torch
+from littoral.parameters import named_preset, seconds_of, seed_of, stages_of, way_of, whole_number
 from littoral.training import presets
 from littoral.training.choose import AUTO, choose_preset, side_to_try
 from littoral.training.loop import Observer, Silent
-from littoral.training.presets import Preset, default_preset, get_arm, get_preset, require_length, require_weights
+from littoral.training.presets import default_preset, get_arm, get_preset, require_length, require_weights
 from littoral.training.recipe import Recipe
-from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm, require_seed
-from littoral.training.tuning import STAGES, TUNING, Stages, Tuning, finetuned, require_tunable
+from littoral.training.run import TrainedModel, calibrated, choose_device, fit_arm
+from littoral.training.tuning import TUNING, Tuning, finetuned, require_tunable
 from littoral.tried_tuning import with_tuning
 
 ONE_FIT = threading.RLock()
@@ -145,16 +143,16 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if observer is not None and not all(hasattr(observer, name) for name in ("on_start", "on_steps", "on_epoch")):
             raise InputError(f"observer must have the methods of lt.Observer, got {observer!r}")
         automatic = self.preset == AUTO
-        named = None if self.preset is None or automatic else _preset(self.preset)
-        length = _whole("epochs", self.epochs), _whole("steps", self.steps)
+        named = None if self.preset is None or automatic else named_preset(self.preset)
+        length = whole_number("epochs", self.epochs), whole_number("steps", self.steps)
         TUNING.lasting(*length)  # what no recipe can have is refused before images are read
-        budget = _seconds(self.time_budget)
+        budget = seconds_of(self.time_budget)
         if budget is not None and length != (None, None):
             raise InputError("a time budget sets the steps by itself: give no epochs and no steps beside it")
-        seed, device = _seed(self.random_state), choose_device(self.device)
-        way = _way(self.calibrate)
+        seed, device = seed_of(self.random_state), choose_device(self.device)
+        way = way_of(self.calibrate)
         require_max_error(self.max_error)
-        stages = _stages(self.tune)
+        stages = stages_of(self.tune)
         if named is not None:
             require_weights(named, [self.arm])
             if stages is None:
@@ -295,20 +293,6 @@ def _labels(trained: TrainedModel) -> NDArray[Any]:
     return np.array(names)
 
 
-def _preset(name: Any) -> Preset:
-    if not isinstance(name, str | os.PathLike):
-        raise InputError(f"preset must be the name of one, a preset's file or None, got {name!r}")
-    return get_preset(name)
-
-
-def _whole(name: str, value: Any) -> int | None:
-    """A whole number of any integer type, such as numpy's, as an int."""
-    try:
-        return None if value is None else operator.index(value)
-    except TypeError as error:
-        raise InputError(f"{name} must be a whole number or None, got {value!r}") from error
-
-
 def _recipe_of(preset: str) -> Recipe | None:
     """The recipe of a preset; None for one that this version does not know, such as one that came from a file."""
     return presets.PRESETS[preset].recipe if preset in presets.PRESETS else None
@@ -337,41 +321,6 @@ def _has_length_of(recipe: Recipe, usual: Recipe | None) -> bool:
     if recipe.min_steps or usual is None:
         return recipe.min_steps > 0
     return (recipe.epochs, recipe.steps, 0) == (usual.epochs, usual.steps, usual.min_steps)
-
-
-def _stages(name: Any) -> Stages | None:
-    for stages in (None, *STAGES):
-        if isinstance(name, str | None) and name == stages:
-            return stages
-    raise InputError(f"tune must be None or one of {', '.join(STAGES)}, got {name!r}")
-
-
-def _way(name: Any) -> Way:
-    for way in WAYS:
-        if isinstance(name, str) and name == way:
-            return way
-    raise InputError(f"calibrate must be one of {', '.join(WAYS)}, got {name!r}")
-
-
-def _seconds(time_budget: Any) -> float | None:
-    """A number of any type, such as numpy's, as a float."""
-    if time_budget is None:
-        return None
-    seconds = float(time_budget) if isinstance(time_budget, numbers.Real) else math.nan
-    if not 0 < seconds < math.inf:
-        raise InputError(f"time_budget must be a positive number of seconds or None, got {time_budget!r}")
-    return seconds
-
-
-def _seed(random_state: Any) -> int:
-    """An int is the seed itself, so that it names the same run as `--seed`; anything else is drawn from."""
-    if isinstance(random_state, int | np.integer):
-        require_seed(int(random_state))
-        return int(random_state)
-    try:
-        return int(check_random_state(random_state).randint(2**31 - 1))
-    except ValueError as error:
-        raise InputError(f"random_state must be None, an int or a numpy RandomState, got {random_state!r}") from error
 
 
 def load(path: str | Path) -> FusionClassifier:
