@@ -600,6 +600,7 @@ def test_a_model_has_the_same_bytes_each_time(fitted: lt.FusionClassifier) -> No
     ("X", "said"),
     [
         ("a.png", "X is one path, 'a.png': expected a list"),
+        (pd.Series([], dtype=object), "X is empty: expected images, or paths of files"),
         (["a.png", None], "row 1 of X is None, while others are paths"),
         (pd.DataFrame({"path": ["a.png", "b.png"]}), "X is a table of one column of paths"),
         (torch.zeros(2, 8, 8, requires_grad=True), "X cannot be read as an array of numpy"),

@@ -52,7 +52,8 @@ def read_given(estimator: BaseEstimator, X: Any, reset: bool) -> NDArray[Any] | 
     """
     try:
         values = np.asarray(X)
-        if values.dtype == object and values.ndim == 1 and all(isinstance(image, np.ndarray) for image in values):
+        column = values.dtype == object and values.ndim == 1 and len(values) > 0
+        if column and all(isinstance(image, np.ndarray) for image in values):
             values = X = np.stack(values.tolist())  # a table's column of images
     except ValueError as error:
         raise InputError("the images of X are not all of one shape; resize them, or give paths of files") from error
